@@ -1,0 +1,160 @@
+"""The values that cross threads: frozen, slotted, each owning a copy of what it holds.
+
+Three clocks, one suffix each: `_s` positions (`at_s`, `started_s`) count samples since the source opened, `at` and
+`started_at` are UTC seconds since the epoch, `monotonic_s` is this process's monotonic clock.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+"""Inside the process sound has one format: this rate, mono, int16."""
+
+RING_S = 8
+"""Seconds of sound that a room remembers; the longest `Segment`."""
+
+Samples = NDArray[np.int16]
+
+Gate = Literal["open", "closed", "probe"]
+EndedBy = Literal["quiet", "source_lost", "source_ended", "disabled", "stopped", "interrupted"]
+EventType = Literal["cry_started", "cry_ongoing", "cry_ended"]
+SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled"]
+Problem = Literal["ok", "source_lost", "source_ended", "disabled", "clipped", "too_quiet", "store"]
+SettingName = Literal["enabled", "sensitivity"]
+Sensitivity = Literal["low", "normal", "high"]
+
+UNSURE = "unsure"
+"""The `reason` of a cry whose cause cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What capture hands to detect each hop while the gate is open, and each second while it is closed.
+
+    Attributes:
+        room: The room's id.
+        samples: int16, shape (n,), n <= 128 000 (8 s), newest last; empty when the gate is closed.
+        end_sample: Samples since the source opened, this segment's last one included.
+        at: UTC time of the last sample, seconds since the epoch.
+        level_dbfs: RMS level of the last second; full scale square wave = 0.
+        noise_floor_dbfs: The slow floor that the level path compares with.
+        gate: `open`, `closed` (no samples: time goes on) or `probe` (one window, through a closed gate).
+    """
+
+    room: str
+    samples: Samples = field(repr=False, compare=False)
+    end_sample: int
+    at: float
+    level_dbfs: float
+    noise_floor_dbfs: float
+    gate: Gate
+
+    @property
+    def at_s(self) -> float:
+        """Seconds since the source opened."""
+        return self.end_sample / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost:
+    """A marker in the segment queue, never dropped: this room hears nothing from here on."""
+
+    room: str
+    ended_by: EndedBy
+    end_sample: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One window's score: `end_sample` is the window's end, `score` 0..1."""
+
+    end_sample: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a cry's story, from detect to publish; see `docs/mqtt.md` for what each field means to a reader.
+
+    `at_s` and `started_s` are positions in the source, `at` and `started_at` the same instants in UTC.
+    """
+
+    event_type: EventType
+    event_id: str
+    episode_id: str
+    room: str
+    at: float
+    at_s: float
+    started_at: float
+    started_s: float
+    duration_s: float
+    confidence: float
+    peak: float
+    mean: float
+    level_dbfs: float
+    model: str
+    ended_by: EndedBy | None = None
+    reason: str = UNSURE
+    reasons: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GateMissed:
+    """A probe scored over the threshold behind a closed gate: detect asks capture to open it, pre-roll included."""
+
+    room: str
+    score: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoomHealth:
+    """What capture knows of a room: on every change, and each second.
+
+    Attributes:
+        hearing: Whether real samples arrive and the room is enabled.
+        heard_monotonic_s: When the last samples came, on the monotonic clock; None before the first.
+        segments_dropped: Segments replaced in the queue since the start.
+    """
+
+    room: str
+    source: SourceStatus
+    hearing: bool
+    problem: Problem
+    level_dbfs: float
+    noise_floor_dbfs: float
+    heard_monotonic_s: float | None
+    segments_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Telemetry of a room, each 5 s: the level, the gate, and the newest window's score (None: none yet)."""
+
+    room: str
+    dbfs: float
+    gate: Gate
+    score: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A setting that somebody asked for, parsed and valid; drained by the thread that owns the state it changes."""
+
+    room: str
+    setting: SettingName
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The owner of a setting says that it now has this value."""
+
+    room: str
+    setting: SettingName
+    value: str
