@@ -16,6 +16,9 @@ class Turns(Protocol):
     def turn(self) -> None:
         """Do one piece of work; blocks at most 1 s."""
 
+    def finish(self) -> None:
+        """Say the last words after an orderly stop, within a budget of its own. Not called after an error."""
+
     def close(self) -> None:
         """Give back what `turn` opened. Called on the loop's thread, once, also after an error."""
 
@@ -67,11 +70,13 @@ class Loop:
                 while not self._stop.is_set():
                     self._work.turn()
                     self._beat_s = self._clock()
+                self._work.finish()
             finally:
                 self._work.close()
-        except BaseException as error:  # noqa: BLE001 - a thread's death is a fact for `main`, whatever it died of
+        except BaseException as error:
+            # A thread's death is a fact for `main`, whatever it died of.
             self.error = error
-            log.error("thread_died", thread=self.name, exc_info=True)
+            log.exception("thread_died", thread=self.name)
 
 
 def report_stray_deaths() -> None:
