@@ -3,7 +3,7 @@
 | queue | from -> to | bound | when full |
 | --- | --- | --- | --- |
 | `SegmentQueue` | capture -> detect | 2 segments a room | that room's oldest is replaced; markers are never dropped |
-| `Reports` | capture, detect, MQTT client -> publish | 1 000 | oldest telemetry goes first, then the oldest health, then the oldest |
+| `Reports` | capture, detect, MQTT client -> publish | 1 000 | oldest telemetry goes, then health, then the oldest |
 | `Outbox` | publish -> broker | 1 000, 20 in flight | same-topic messages coalesce; then the oldest event goes |
 | `Inbox` | publish -> the owner of a setting | 32 | the newest is refused |
 
@@ -102,20 +102,22 @@ class Inbox:
     """Commands for one owner; a person who pressed a button 32 times is refused the 33rd."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: deque[Command | GateMissed] = deque()
 
     def put(self, command: Command | GateMissed) -> bool:
         """Add `command` and return True, or return False when 32 wait. Never blocks."""
-        with self._lock:
+        with self._changed:
             if len(self._waiting) >= INBOX:
                 return False
             self._waiting.append(command)
+            self._changed.notify_all()
             return True
 
-    def drain(self) -> list[Command | GateMissed]:
-        """Return all that waits, oldest first. Never blocks. Called by the owner."""
-        with self._lock:
+    def drain(self, timeout_s: float = 0.0) -> list[Command | GateMissed]:
+        """Return all that waits, oldest first, waiting up to `timeout_s` for the first. Called by the owner."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting), timeout_s)
             taken = list(self._waiting)
             self._waiting.clear()
             return taken
@@ -165,7 +167,7 @@ class Outbox(Generic[M]):
         return lost
 
     def take(self) -> tuple[int, M] | None:
-        """Return the oldest waiting message and an id to acknowledge it by; None when none waits or 20 are in flight."""
+        """Return an id to acknowledge by and the oldest waiting message; None when none waits or 20 are in flight."""
         if not self._waiting or len(self._in_flight) >= self._in_flight_bound:
             return None
         self._last_id += 1
