@@ -1,0 +1,10 @@
+"""Detect: segments become scores, scores become episodes, episodes become events.
+
+One thread for all rooms; the thread-free core is `Detector`.
+"""
+
+from monitor.detect.detector import Detector
+from monitor.detect.loop import Detect
+from monitor.detect.model import Manifest, Model, check_model, load_model, models_folder
+
+__all__ = ["Detect", "Detector", "Manifest", "Model", "check_model", "load_model", "models_folder"]

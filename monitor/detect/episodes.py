@@ -1,0 +1,157 @@
+"""A room's episode of crying, as a pure state machine: scores in, events out."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor.records import SAMPLE_RATE_HZ, EndedBy, Event, EventType, Score
+
+HANG_OVER_S = 20.0
+"""An episode ends so long after the last window that reached `exit`."""
+
+ONGOING_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an episode starts and how long it lasts; see `detect.model.Threshold`."""
+
+    enter: float
+    exit: float
+    need: int
+    of: int
+    window_samples: int
+    hop_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something is decided: the newest sample heard, its UTC time, and the level there."""
+
+    end_sample: int
+    at: float
+    level_dbfs: float
+
+
+@dataclass(slots=True)
+class _Episode:
+    episode_id: str
+    start_sample: int
+    started_at: float
+    last_crying_sample: int
+    next_ongoing_sample: int
+    peak: float = 0.0
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, score: float) -> None:
+        self.peak = max(self.peak, score)
+        self.total += score
+        self.count += 1
+
+
+class EpisodeTracker:
+    """One room's episode; one thread uses it, nothing in it blocks.
+
+    Args:
+        room: The room's id.
+        rule: May be replaced at any time by assigning `rule`.
+        model: The label that events carry.
+        new_id: Gives a fresh unique id at each call.
+    """
+
+    def __init__(self, room: str, rule: Rule, model: str, new_id: Callable[[], str]) -> None:
+        self.rule = rule
+        self._room = room
+        self._model = model
+        self._new_id = new_id
+        self._recent: deque[Score] = deque()
+        self._episode: _Episode | None = None
+
+    @property
+    def crying(self) -> bool:
+        """Whether an episode runs, hang-over included."""
+        return self._episode is not None
+
+    def update(self, score: Score, now: Moment) -> list[Event]:
+        """Hear one window's score. Windows that do not follow each other begin the N of M anew."""
+        if self._recent and score.end_sample != self._recent[-1].end_sample + self.rule.hop_samples:
+            self._recent.clear()
+        self._recent.append(score)
+        while len(self._recent) > self.rule.of:
+            self._recent.popleft()
+        events = self._end_if_quiet(score.end_sample, now)
+        episode = self._episode
+        if episode is None:
+            return [*events, *self._start_if_enough(now)]
+        episode.add(score.score)
+        if score.score >= self.rule.exit:
+            episode.last_crying_sample = score.end_sample
+        return [*events, *self._ongoing_if_due(now)]
+
+    def pass_time(self, now: Moment) -> list[Event]:
+        """Let time go on without a score: the gate is closed."""
+        return [*self._end_if_quiet(now.end_sample, now), *self._ongoing_if_due(now)]
+
+    def close(self, ended_by: EndedBy, now: Moment) -> list[Event]:
+        """End a running episode whatever the scores say; nothing where none runs."""
+        self._recent.clear()
+        return self._end(ended_by, now)
+
+    def _start_if_enough(self, now: Moment) -> list[Event]:
+        over = [score for score in self._recent if score.score >= self.rule.enter]
+        if len(over) < self.rule.need:
+            return []
+        start_sample = over[0].end_sample - self.rule.window_samples
+        self._episode = _Episode(
+            episode_id=self._new_id(),
+            start_sample=start_sample,
+            started_at=now.at - (now.end_sample - start_sample) / SAMPLE_RATE_HZ,
+            last_crying_sample=over[-1].end_sample,
+            next_ongoing_sample=now.end_sample + round(ONGOING_EVERY_S * SAMPLE_RATE_HZ),
+        )
+        for score in self._recent:
+            if score.end_sample >= over[0].end_sample:
+                self._episode.add(score.score)
+        return [self._event("cry_started", self._episode, now, max(score.score for score in over))]
+
+    def _ongoing_if_due(self, now: Moment) -> list[Event]:
+        episode = self._episode
+        if episode is None or now.end_sample < episode.next_ongoing_sample:
+            return []
+        episode.next_ongoing_sample += round(ONGOING_EVERY_S * SAMPLE_RATE_HZ)
+        confidence = max((score.score for score in self._recent), default=0.0)
+        return [self._event("cry_ongoing", episode, now, confidence)]
+
+    def _end_if_quiet(self, end_sample: int, now: Moment) -> list[Event]:
+        quiet_samples = HANG_OVER_S * SAMPLE_RATE_HZ
+        if self._episode is None or end_sample - self._episode.last_crying_sample < quiet_samples:
+            return []
+        return self._end("quiet", now)
+
+    def _end(self, ended_by: EndedBy, now: Moment) -> list[Event]:
+        episode, self._episode = self._episode, None
+        if episode is None:
+            return []
+        return [self._event("cry_ended", episode, now, episode.peak, ended_by)]
+
+    def _event(
+        self, kind: EventType, episode: _Episode, now: Moment, confidence: float, ended_by: EndedBy | None = None
+    ) -> Event:
+        return Event(
+            event_type=kind,
+            event_id=self._new_id(),
+            episode_id=episode.episode_id,
+            room=self._room,
+            at=now.at,
+            at_s=now.end_sample / SAMPLE_RATE_HZ,
+            started_at=episode.started_at,
+            started_s=episode.start_sample / SAMPLE_RATE_HZ,
+            duration_s=(episode.last_crying_sample - episode.start_sample) / SAMPLE_RATE_HZ,
+            confidence=confidence,
+            peak=episode.peak,
+            mean=episode.total / episode.count,
+            level_dbfs=now.level_dbfs,
+            model=self._model,
+            ended_by=ended_by,
+        )

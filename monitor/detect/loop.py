@@ -1,0 +1,95 @@
+"""The inference worker: carries records between the segment queue, the `Detector` and those who are told."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from monitor.detect.detector import Detector, Said
+from monitor.errors import InferenceError
+from monitor.handoff import Inbox, Reports, SegmentQueue
+from monitor.records import Command, Event, GateMissed, Segment, SourceLost
+
+log = structlog.get_logger()
+
+FAILURES = 5
+"""Failed batches in a row that end the process: a model that is broken says `offline`, not OFF."""
+
+
+class Detect:
+    """The turns of the `detect` thread; see `threads.Turns`.
+
+    Args:
+        detector: The core.
+        queue: Where segments come from.
+        inbox: Commands for this thread.
+        gates: Each room's capture inbox: a missed cry asks it to open its gate.
+        reports: Where publish is told.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        queue: SegmentQueue,
+        inbox: Inbox,
+        gates: Mapping[str, Inbox],
+        reports: Reports[Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._detector = detector
+        self._queue = queue
+        self._inbox = inbox
+        self._gates = gates
+        self._reports = reports
+        self._clock = clock
+
+    def turn(self) -> None:
+        """Score what waits; blocks at most 1 s, and for the inference.
+
+        Raises:
+            InferenceError: The model failed five times in a row.
+        """
+        self._step(self._queue.take(timeout_s=1.0))
+
+    def finish(self) -> None:
+        """Score what still waits, then end every episode."""
+        while items := self._queue.take(timeout_s=0.0):
+            self._step(items)
+        self._tell(self._detector.close())
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _step(self, items: list[Segment | SourceLost]) -> None:
+        commands = [command for command in self._inbox.drain() if isinstance(command, Command)]
+        for attempt in range(1, FAILURES + 1):
+            try:
+                said = self._detector.step(items, commands, self._clock())
+                break
+            except InferenceError as error:
+                log.warning("inference_failed", attempt=attempt, err=str(error))
+                if attempt == FAILURES:
+                    raise
+        self._tell(said)
+
+    def _tell(self, said: list[Said] | list[Event]) -> None:
+        for record in said:
+            if isinstance(record, GateMissed):
+                log.info("gate_missed", room=record.room, score=round(record.score, 3))
+                self._gates[record.room].put(record)
+                continue
+            if isinstance(record, Event):
+                # A cry is exactly one line of the log: its end and its middle are published, and in the history.
+                say = log.info if record.event_type == "cry_started" else log.debug
+                say(
+                    record.event_type,
+                    room=record.room,
+                    episode_id=record.episode_id,
+                    score=round(record.confidence, 3),
+                    level_dbfs=round(record.level_dbfs, 1),
+                    duration_s=round(record.duration_s, 1),
+                )
+            self._reports.put(record)

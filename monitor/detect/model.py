@@ -1,0 +1,206 @@
+"""A model's folder becomes a function; the only importer of LiteRT and TensorFlow.
+
+The folder's contract: `manifest.json` says everything, `golden.npz` proves it. `models/README.md` describes both.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from monitor.errors import InferenceError, ModelError
+from monitor.records import SAMPLE_RATE_HZ, Sensitivity
+
+Waveforms = NDArray[np.float32]
+Scores = dict[str, NDArray[np.float32]]
+Function = Callable[[Waveforms], Scores]
+Runtime = Literal["auto", "litert", "tensorflow"]
+
+GOLDEN_TOLERANCE = 1e-2
+"""At start; at export it is 1e-4. Another processor's kernels differ, a damaged model differs more."""
+
+Fraction = Annotated[float, pydantic.Field(gt=0, lt=1)]
+Count = Annotated[int, pydantic.Field(ge=1, le=64)]
+
+
+class Threshold(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """An episode starts when `need` of the last `of` windows reach `enter`, and goes on while one reaches `exit`."""
+
+    enter: Fraction
+    exit: Fraction
+    need: Count
+    of: Count
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> "Threshold":
+        if self.exit > self.enter or self.need > self.of:
+            raise ValueError("exit must not exceed enter, nor need exceed of")
+        return self
+
+
+class Manifest(pydantic.BaseModel, frozen=True, extra="ignore"):
+    """What `manifest.json` must say; more is allowed (metrics, data and code versions are for people)."""
+
+    format: Literal[1]
+    name: str
+    version: str
+    sample_rate_hz: Literal[16_000]
+    window_samples: Annotated[int, pydantic.Field(ge=1_600, le=8 * SAMPLE_RATE_HZ)]
+    hop_samples: Annotated[int, pydantic.Field(ge=800, le=2 * SAMPLE_RATE_HZ)]
+    signature: str
+    input: str
+    outputs: dict[str, list[int]]
+    sensitivity: dict[Sensitivity, Threshold]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One loaded model.
+
+    Attributes:
+        manifest: What it says of itself.
+        runtime: What runs it.
+        function: float32[n, window_samples] in [-1, 1) -> {output: float32[n, ...]}; any n >= 1; one thread calls it;
+            blocks for the inference. Raises InferenceError.
+    """
+
+    manifest: Manifest
+    runtime: Literal["litert", "tensorflow"]
+    function: Function
+
+    @property
+    def label(self) -> str:
+        """Name and version, as `health` and events say it."""
+        return f"{self.manifest.name} {self.manifest.version}"
+
+
+def models_folder() -> Path:
+    """Where the shipped models are: beside this package in a wheel, beside `monitor` in a clone."""
+    in_wheel = Path(__file__).parents[1] / "models"
+    return in_wheel if in_wheel.is_dir() else Path(__file__).parents[2] / "models"
+
+
+def load_model(folder: Path, runtime: Runtime = "auto") -> Model:
+    """Load the model in `folder`, check its files' hashes and its answers; blocks for seconds.
+
+    Args:
+        folder: Holds `manifest.json`.
+        runtime: `auto` is LiteRT, which runs the same model in a tenth of TensorFlow's memory.
+
+    Raises:
+        ModelError: A file is absent or damaged, the runtime is not installed, or the answers are not the golden ones.
+    """
+    manifest = _read_manifest(folder)
+    _check_hashes(folder, manifest)
+    chosen: Literal["litert", "tensorflow"] = "tensorflow" if runtime == "tensorflow" else "litert"
+    function = (_load_tensorflow if chosen == "tensorflow" else _load_litert)(folder, manifest)
+    check_model(function, folder / "golden.npz", GOLDEN_TOLERANCE)
+    return Model(manifest, chosen, function)
+
+
+def check_model(function: Function, golden: Path, tolerance: float) -> float:
+    """Compare `function` with the golden vectors, alone and in a batch.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        ModelError: It exceeds `tolerance`, or an answer is no number.
+    """
+    try:
+        with np.load(golden) as arrays:
+            wanted = {name: arrays[name] for name in arrays.files}
+            waveforms = wanted.pop("waveform")
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(str(golden), f"cannot be read: {error}", "install the model's folder again") from error
+    batch = function(waveforms)
+    alone = [function(waveforms[i : i + 1]) for i in range(len(waveforms))]
+    worst = 0.0
+    for name, want in wanted.items():
+        for got in (batch.get(name), np.concatenate([scores[name] for scores in alone]) if name in batch else None):
+            if got is None or got.shape != want.shape or not np.isfinite(got).all():
+                raise ModelError(str(golden.parent), f"its output {name!r} is absent, misshapen or no number", _AGAIN)
+            worst = max(worst, float(np.abs(got - want).max()))
+    if worst > tolerance:
+        fault = f"answers differ from its golden vectors by {worst:.2g}, more than {tolerance:g}"
+        raise ModelError(str(golden.parent), fault, _AGAIN)
+    return worst
+
+
+_AGAIN = "install the model's folder again, or name another with model.path"
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / "manifest.json"
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(str(path), (error.strerror or "cannot be read").lower(), _AGAIN) from error
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(str(path), f"{where}: {first['msg']}", _AGAIN) from error
+
+
+def _check_hashes(folder: Path, manifest: Manifest) -> None:
+    for name, wanted in manifest.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelError(str(folder / "manifest.json"), f"files: {name!r} lies outside the folder", _AGAIN)
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(str(path), (error.strerror or "cannot be read").lower(), _AGAIN) from error
+        if found != wanted:
+            raise ModelError(str(path), "is damaged: its SHA-256 is not the manifest's", _AGAIN)
+
+
+def _load_litert(folder: Path, manifest: Manifest) -> Function:
+    try:
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - a runtime is loaded when it is chosen
+    except ImportError as error:
+        fix = "pip install ai-edge-litert, or set model.runtime = tensorflow"
+        raise ModelError("model.runtime", f"LiteRT cannot be loaded: {error}", fix) from error
+    path = folder / "model.tflite"
+    try:
+        interpreter = Interpreter(str(path), num_threads=1)
+        run = interpreter.get_signature_runner(manifest.signature)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(str(path), f"LiteRT cannot load it: {error}", _AGAIN) from error
+
+    def function(waveforms: Waveforms) -> Scores:
+        try:
+            return dict(run(**{manifest.input: waveforms}))
+        except (ValueError, RuntimeError) as error:
+            raise InferenceError(manifest.name, str(error)) from error
+
+    return function
+
+
+def _load_tensorflow(folder: Path, manifest: Manifest) -> Function:
+    try:
+        import tensorflow as tf  # noqa: PLC0415 - 3 s and 600 MB: only when it is asked for
+    except ImportError as error:
+        fix = "pip install tensorflow, or set model.runtime = litert"
+        raise ModelError("model.runtime", f"TensorFlow cannot be loaded: {error}", fix) from error
+    path = folder / "saved_model"
+    try:
+        loaded = tf.saved_model.load(str(path))
+        run = loaded.signatures[manifest.signature]
+    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+        raise ModelError(str(path), f"TensorFlow cannot load it: {error}", _AGAIN) from error
+
+    def function(waveforms: Waveforms) -> Scores:
+        try:
+            return {name: value.numpy() for name, value in run(**{manifest.input: tf.constant(waveforms)}).items()}
+        except tf.errors.OpError as error:
+            raise InferenceError(manifest.name, str(error)) from error
+
+    function.keeps = loaded  # type: ignore[attr-defined]  # the signature's variables die with the loaded object
+    return function
