@@ -1,0 +1,33 @@
+"""What the user can set: read once at the start, checked at the door, frozen from then on.
+
+`load_config` merges defaults < file < environment < command line; `Config` and its tables say what each key means.
+"""
+
+from monitor.config.load import Loaded, load_config
+from monitor.config.models import (
+    Config,
+    GateConfig,
+    HistoryConfig,
+    LogConfig,
+    ModelConfig,
+    NodeConfig,
+    RoomConfig,
+)
+from monitor.config.mqtt import MqttConfig
+from monitor.config.values import Runtime, Sensitivity, SourceKind
+
+__all__ = [
+    "Config",
+    "GateConfig",
+    "HistoryConfig",
+    "Loaded",
+    "LogConfig",
+    "ModelConfig",
+    "MqttConfig",
+    "NodeConfig",
+    "RoomConfig",
+    "Runtime",
+    "Sensitivity",
+    "SourceKind",
+    "load_config",
+]
