@@ -146,6 +146,7 @@ class Outbox(Generic[M]):
         self._waiting: deque[M] = deque()
         self._in_flight: dict[int, M] = {}
         self._last_id = 0
+        self._announced = 0  # so many in front are an announcement: their order stands, none of them gives way
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -154,15 +155,21 @@ class Outbox(Generic[M]):
     def put(self, message: M) -> M | None:
         """Add `message` at the end; return what was lost for it: nothing, or the oldest event when full.
 
-        A waiting message with the same `coalesce_key` gives way to it; that is no loss.
+        A waiting message with the same `coalesce_key` gives way to it, unless it is part of an announcement; that is
+        no loss.
         """
         if message.coalesce_key is not None:
             self._discard(message.coalesce_key)
         self._waiting.append(message)
         if len(self) <= self._bound:
             return None
-        lost = next((old for old in self._waiting if old.coalesce_key is not None), self._waiting[0])
-        self._waiting.remove(lost)
+        waiting = list(enumerate(self._waiting))
+        states = (place for place, old in waiting[self._announced :] if old.coalesce_key is not None)
+        events = (place for place, old in waiting if old.coalesce_key is None)
+        place = next(states, next(events, 0))
+        lost = self._waiting[place]
+        del self._waiting[place]
+        self._announced -= place < self._announced
         self.dropped += 1
         return lost
 
@@ -172,6 +179,7 @@ class Outbox(Generic[M]):
             return None
         self._last_id += 1
         message = self._waiting.popleft()
+        self._announced = max(0, self._announced - 1)
         self._in_flight[self._last_id] = message
         return self._last_id, message
 
@@ -184,13 +192,22 @@ class Outbox(Generic[M]):
         newer = {message.coalesce_key for message in self._waiting if message.coalesce_key is not None}
         back = [message for message in self._in_flight.values() if message.coalesce_key not in newer]
         self._in_flight.clear()
+        self._announced = 0
         self._waiting.extendleft(reversed(back))
 
     def announce(self, first: Iterable[M], last: Iterable[M]) -> None:
-        """After a connect: `first`, then every event that waits, then `last`; older state gives way to these."""
+        """After a connect: `first`, then every event that waits, then `last`; older state gives way to these.
+
+        Newer state queues up behind `last`: a broker that knew nothing must hold all of it before `last` is said.
+        """
         self.requeue()
         events = [message for message in self._waiting if message.coalesce_key is None]
         self._waiting = deque([*first, *events, *last])
+        self._announced = len(self._waiting)
 
     def _discard(self, coalesce_key: str) -> None:
-        self._waiting = deque(message for message in self._waiting if message.coalesce_key != coalesce_key)
+        self._waiting = deque(
+            message
+            for place, message in enumerate(self._waiting)
+            if place < self._announced or message.coalesce_key != coalesce_key
+        )

@@ -1,0 +1,122 @@
+"""The store as the publish thread uses it: written first, sent anyway. The one place that catches `StoreError`.
+
+A store that fails is `problem: store` and never keeps an alert back: what could not be written waits here and is tried
+again, at most once a second, so that a locked file (0.2 s for each write) cannot hold up a burst of events.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from monitor.errors import StoreError
+from monitor.publish.interrupted import interrupted
+from monitor.publish.store import Store
+from monitor.records import Applied, Event
+
+log = structlog.get_logger()
+
+EVERY: Final = 100
+"""A failure is a WARNING the first time, and then each 100th."""
+
+_REST_S: Final = 1.0
+_WAITING_AT_MOST: Final = 1_000
+_FORGET_EVERY_S: Final = 86_400.0
+
+
+class History:
+    """Writes to the store, in order, as soon as it can. Used by the publish thread alone.
+
+    Attributes:
+        failing: Whether the store cannot be written now, or could not be opened.
+        lost: Writes given up because 1 000 others waited.
+    """
+
+    def __init__(self, store: Store | None, *, failing: bool, keep_days: float) -> None:
+        self.failing = failing
+        self.lost = 0
+        self._store = store
+        self._keep_days = keep_days
+        self._waiting: deque[Callable[[Store], object]] = deque()
+        self._failures = 0
+        self._rest_until_s = float("-inf")
+        self._forget_at_s = float("-inf")
+
+    def append(self, event: Event, now_s: float) -> None:
+        """Write down an event. Blocks at most 0.2 s, as every call here; never raises."""
+        self._write(lambda store: store.append(event), now_s)
+
+    def touch(self, episode_id: str, last_at: float, now_s: float) -> None:
+        """Note that a running episode was still heard of; not tried again, the next one says more."""
+        if not self._waiting:
+            self._write(lambda store: store.touch(episode_id, last_at), now_s)
+
+    def delivered(self, event_id: str, at: float, now_s: float) -> None:
+        """Note that the broker has the event."""
+        self._write(lambda store: store.mark_delivered(event_id, at), now_s)
+
+    def expired(self, event_id: str, now_s: float) -> None:
+        """Note that the event came too late to be sent."""
+        self._write(lambda store: store.mark_expired(event_id), now_s)
+
+    def keep_setting(self, applied: Applied, now_s: float) -> None:
+        """Keep a setting that its owner has taken over."""
+        self._write(lambda store: store.write_setting(applied.room, applied.setting, applied.value), now_s)
+
+    def recover(self, *, max_age_s: float, now_at: float) -> list[Event]:
+        """Close what an earlier run left open, and return all that no broker has yet, oldest first."""
+        if self._store is None:
+            return []
+        try:
+            for episode in self._store.open_episodes():
+                self._store.append(interrupted(episode))
+            return self._store.undelivered(max_age_s=max_age_s, now_at=now_at)
+        except StoreError as error:
+            self._failed(error)
+            return []
+
+    def tick(self, now_s: float, now_at: float) -> None:
+        """Try again what waits, and forget once a day what is older than it may be."""
+        if now_s >= self._forget_at_s and self._store is not None:
+            self._forget_at_s = now_s + _FORGET_EVERY_S
+            self._write(lambda store: store.forget_older_than(self._keep_days, now_at), now_s)
+        self._drain(now_s)
+
+    def close(self, now_s: float) -> None:
+        """Try a last time, and close the file."""
+        self._rest_until_s = float("-inf")
+        self._drain(now_s)
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _write(self, write: Callable[[Store], object], now_s: float) -> None:
+        if self._store is None:
+            return
+        if len(self._waiting) >= _WAITING_AT_MOST:
+            self._waiting.popleft()
+            self.lost += 1
+        self._waiting.append(write)
+        self._drain(now_s)
+
+    def _drain(self, now_s: float) -> None:
+        if self._store is None or now_s < self._rest_until_s:
+            return
+        try:
+            while self._waiting:
+                self._waiting[0](self._store)
+                self._waiting.popleft()
+        except StoreError as error:
+            self._rest_until_s = now_s + _REST_S
+            self._failed(error)
+            return
+        if self.failing:
+            log.info("history_works_again", failures=self._failures, lost=self.lost)
+            self.failing, self._failures = False, 0
+
+    def _failed(self, error: StoreError) -> None:
+        self.failing = True
+        self._failures += 1
+        if self._failures % EVERY == 1:
+            log.warning("history_failed", err=str(error), failures=self._failures, lost=self.lost)

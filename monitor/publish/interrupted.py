@@ -1,0 +1,69 @@
+"""What becomes of a cry that this service died in: nothing stays ON for ever."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from monitor.records import Event
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """An episode whose end nobody wrote down: the service died in it."""
+
+    episode_id: str
+    room: str
+    model: str
+    started_at: float
+    started_s: float
+    last_at: float
+    peak: float
+    mean: float
+    duration_s: float
+    level_dbfs: float
+    reason: str
+    reasons: dict[str, float]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "OpenEpisode":
+        """Return what a row of the history says; what it does not say is 0, and -inf dBFS."""
+        level_dbfs = row["level_dbfs"]
+        return cls(
+            episode_id=row["episode_id"],
+            room=row["room"],
+            model=row["model"],
+            started_at=row["started_at"],
+            started_s=row["started_s"],
+            last_at=row["last_at"],
+            peak=row["peak"] or 0.0,
+            mean=row["mean"] or 0.0,
+            duration_s=row["duration_s"] or 0.0,
+            level_dbfs=float("-inf") if level_dbfs is None else level_dbfs,
+            reason=row["reason"],
+            reasons=json.loads(row["reasons"]),
+        )
+
+
+def interrupted(episode: OpenEpisode) -> Event:
+    """Return the `cry_ended` of an episode that this service died in: it ends when it was last heard of."""
+    lasted_s = max(0.0, episode.last_at - episode.started_at)
+    return Event(
+        event_type="cry_ended",
+        event_id=f"{episode.episode_id}-interrupted",  # the same again after another crash: still one event
+        episode_id=episode.episode_id,
+        room=episode.room,
+        at=episode.last_at,
+        at_s=episode.started_s + lasted_s,
+        started_at=episode.started_at,
+        started_s=episode.started_s,
+        duration_s=max(episode.duration_s, lasted_s),
+        confidence=episode.peak,
+        peak=episode.peak,
+        mean=episode.mean,
+        level_dbfs=episode.level_dbfs,
+        model=episode.model,
+        ended_by="interrupted",
+        reason=episode.reason,
+        reasons=episode.reasons,
+    )

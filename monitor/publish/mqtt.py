@@ -1,0 +1,228 @@
+"""One connection to the broker. The only importer of paho.
+
+paho's own reconnect and offline queue are not used. Measured with 2.x: the queue has no bound by default, loses QoS 0,
+and `is_published()` of a message queued offline raises for ever. So a `Link` is one client object for one connection,
+thrown away after it, and nothing is handed to it while the broker is away.
+
+Name look-up, TCP and TLS happen in paho's thread alone, and its callbacks only enqueue reports: `on_publish` can run
+before `publish()` returns, so the message id is matched later, by the publish thread.
+"""
+
+import contextlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from monitor.errors import DeliveryError
+from monitor.publish.broker import Broker
+from monitor.publish.commands import PAYLOAD_CAP_BYTES
+from monitor.publish.messages import Message
+from monitor.publish.reports import Acked, Incoming, LinkDown, LinkReport, LinkUp, SubscriptionRefused
+
+KEEPALIVE_S: Final = 15
+
+_BUSY: Final = frozenset({0x88, 0x89, 0x97, 0x9F})
+"""CONNACK codes of a broker that cannot have us now: unavailable, busy, quota, rate. All others are about us."""
+
+_TAKEN_OVER: Final = 0x8E
+
+
+class Link:
+    """One connection, from the first look-up of the name to its end. The publish thread calls it; no call blocks."""
+
+    def __init__(
+        self,
+        number: int,
+        broker: Broker,
+        will: Message,
+        report: Callable[[LinkReport], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin to connect; `LinkUp` or `LinkDown` tells of it.
+
+        Args:
+            number: Stands in every report of this connection.
+            broker: Where to.
+            will: What the broker says when we are gone without a word.
+            report: Takes the reports, in paho's thread; must not block.
+            clock: Monotonic seconds.
+
+        Raises:
+            DeliveryError: The settings cannot even be tried: a certificate's file, or a host that no name can be.
+        """
+        self._ear = _Ear(number, report, clock)
+        v5 = broker.protocol == "5"
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=broker.client_id,
+            clean_session=None if v5 else True,
+            protocol=MQTTv5 if v5 else MQTTv311,
+            reconnect_on_failure=False,
+        )
+        if broker.username is not None:
+            password = broker.password.get_secret_value() if broker.password else None
+            self._client.username_pw_set(broker.username, password)
+        if broker.tls:
+            self._client.tls_set_context(broker.tls_context())
+        self._client.will_set(will.topic, will.payload, will.qos, will.retain)
+        # The client holds the ear and the ear nothing of the client: no cycle, so that a client that is let go closes
+        # its wake-up sockets at once and not when the collector comes by.
+        self._client.on_pre_connect = self._ear.on_pre_connect
+        self._client.on_connect = self._ear.on_connect
+        self._client.on_connect_fail = self._ear.on_connect_fail
+        self._client.on_disconnect = self._ear.on_disconnect
+        self._client.on_publish = self._ear.on_publish
+        self._client.on_subscribe = self._ear.on_subscribe
+        self._client.on_message = self._ear.on_message
+        try:
+            # What paho's look-up would raise in its own thread, where no callback tells of it.
+            broker.host.encode("idna")
+            self._client.connect_async(
+                broker.host,
+                broker.port,
+                KEEPALIVE_S,
+                clean_start=True,
+                properties=_session_ends_with_us() if v5 else None,
+            )
+        except ValueError as error:  # UnicodeError is one
+            raise DeliveryError("mqtt.host", f"{broker.host!r} is no host name: {error}", "correct it") from error
+        self._client.loop_start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether paho's thread came to its end: no report follows, nothing is sent.
+
+        A thread that has not said its name yet counts as running, unless it was told to end before it began.
+        """
+        thread = self._ear.thread
+        return self._ear.unwanted if thread is None else not thread.is_alive()
+
+    def publish(self, message: Message) -> int | None:
+        """Hand over one message; return the id that its `Acked` will carry, or None: the connection is gone."""
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Ask for what matches `filters`, QoS 1; `SubscriptionRefused` tells if the broker will not."""
+        for topic_filter in filters:
+            self._client.subscribe(topic_filter, 1)
+
+    def disconnect(self) -> None:
+        """Part in order: the broker throws the will away. Also ends a connection that is still being made."""
+        self._ear.unwanted = True
+        self._client.disconnect()
+
+    def drop(self) -> None:
+        """Hang up without a word, so that the broker publishes the will."""
+        self._ear.unwanted = True
+        open_socket = self._client.socket()
+        if open_socket is None:
+            self._client.disconnect()
+        else:
+            # Not paho's to do: its thread sees the end of the stream, and ends. The plain call, since that of an
+            # encrypted socket would take the encryption from under paho's thread.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(open_socket, socket.SHUT_RDWR)  # type: ignore[arg-type]
+
+    def wait_ended(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` for paho's thread to end; return whether it has. The one call here that blocks."""
+        thread = self._ear.thread
+        if thread is not None:
+            thread.join(max(0.0, timeout_s))
+        return self.ended
+
+
+class _Ear:
+    """Runs in paho's thread: enqueues what happened, and nothing else."""
+
+    def __init__(self, number: int, report: Callable[[LinkReport], None], clock: Callable[[], float]) -> None:
+        self.thread: threading.Thread | None = None
+        self.unwanted = False
+        self._number = number
+        self._report = report
+        self._clock = clock
+        self._up_s: float | None = None
+        self._refusal: str | None = None
+        self._refused = False
+        self._told = False
+
+    def on_pre_connect(self, _client: Client, _userdata: object) -> None:
+        self.thread = threading.current_thread()
+
+    def on_connect(
+        self,
+        client: Client,
+        _userdata: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = str(reason)
+            self._refused = reason.value not in _BUSY
+        elif self.unwanted:  # given up while its name was looked up
+            client.disconnect()
+        else:
+            self._up_s = self._clock()
+            self._report(LinkUp(self._number))
+
+    def on_connect_fail(self, client: Client, _userdata: object) -> None:
+        # paho calls this from its `except OSError`, and says the reason to nobody.
+        error = sys.exception()
+        self._tell_down(str(error) or type(error).__name__)
+        # Else its thread would wait and try again: `reconnect_on_failure` is not asked before the first connection.
+        client.disconnect()
+
+    def on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
+            self._refused = True
+            self._tell_down("another client has connected with our client id")
+        else:
+            self._tell_down(self._refusal or str(reason))
+
+    def on_publish(
+        self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._report(Acked(self._number, mid, str(reason) if reason.is_failure else None))
+
+    def on_subscribe(
+        self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        refusals = [str(reason) for reason in reasons if reason.is_failure]
+        if refusals:
+            self._report(SubscriptionRefused(self._number, ", ".join(refusals)))
+
+    def on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        with contextlib.suppress(UnicodeDecodeError):  # a broker that lets such a topic through; it is none of ours
+            payload = bytes(message.payload[:PAYLOAD_CAP_BYTES])
+            size = len(message.payload)
+            self._report(Incoming(self._number, message.topic, payload, size, message.retain))
+
+    def _tell_down(self, reason: str) -> None:
+        if not self._told:
+            self._told = True
+            up_s = self._up_s
+            connected_for_s = None if up_s is None else self._clock() - up_s
+            self._report(LinkDown(self._number, reason, self._refused, connected_for_s))
+
+
+def _session_ends_with_us() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    properties.SessionExpiryInterval = 0
+    return properties

@@ -1,0 +1,29 @@
+"""The history file's tables, release by release. Plain SQL: `store` runs it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (
+    (
+        """CREATE TABLE episodes (
+            episode_id TEXT PRIMARY KEY, room TEXT NOT NULL, model TEXT NOT NULL,
+            started_at REAL NOT NULL, started_s REAL NOT NULL, last_at REAL NOT NULL,
+            ended_at REAL, ended_by TEXT,
+            peak REAL, mean REAL, duration_s REAL, level_dbfs REAL,
+            reason TEXT NOT NULL, reasons TEXT NOT NULL, clip_path TEXT
+        )""",
+        "CREATE INDEX episodes_by_time ON episodes (started_at)",
+        "CREATE INDEX episodes_open ON episodes (episode_id) WHERE ended_at IS NULL",
+        """CREATE TABLE events (
+            event_id TEXT PRIMARY KEY, episode_id TEXT NOT NULL, room TEXT NOT NULL, event_type TEXT NOT NULL,
+            at REAL NOT NULL, record TEXT NOT NULL, delivered_at REAL, expired INTEGER NOT NULL DEFAULT 0
+        )""",
+        "CREATE INDEX events_by_time ON events (at)",
+        "CREATE INDEX events_undelivered ON events (at) WHERE delivered_at IS NULL AND expired = 0",
+        """CREATE TABLE settings (
+            room TEXT NOT NULL, setting TEXT NOT NULL, value TEXT NOT NULL, overrode TEXT NOT NULL,
+            PRIMARY KEY (room, setting)
+        )""",
+    ),
+)
+"""`MIGRATIONS[n]` brings a file of version n to n + 1. A released one is never edited, only followed by another."""
