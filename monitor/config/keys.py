@@ -57,10 +57,11 @@ def nearest(path: KeyPath) -> KeyPath | None:
     """The known key that `path` was probably meant to be."""
     if len(path) == 1 and (joined := _joined(path[0])):
         return joined
-    for depth in range(len(path) - 1, -1, -1):
-        close = difflib.get_close_matches(path[depth], siblings(path[: depth + 1]), n=1)
-        if close:
-            return (*path[:depth], close[0])
+    wrong = next((depth for depth in range(len(path)) if find(path[: depth + 1]) is None), len(path) - 1)
+    close = difflib.get_close_matches(path[wrong], siblings(path[: wrong + 1]), n=1)
+    if close:
+        mended = (*path[:wrong], close[0], *path[wrong + 1 :])
+        return mended if find(mended) else mended[: wrong + 1] if find(mended[: wrong + 1]) else None
     homes = [key for key, _ in all_keys() if key[-1] == path[-1] and ROOM not in key]
     return homes[0] if len(homes) == 1 else None  # a known key in no table or the wrong one: `port` is `mqtt.port`
 
@@ -84,18 +85,6 @@ def siblings(path: KeyPath) -> list[str]:
         if names:
             return list(names)
     return []
-
-
-def is_secret(path: KeyPath) -> bool:
-    """Whether the value at `path`, known or misspelt, may be a secret: it is then never shown."""
-    hints = ("pass", "pwd", "secret", "token", "cred", "auth")
-    for part in path:
-        if part in ("password_file", "path"):
-            continue
-        low = part.lower()
-        if any(hint in low for hint in hints) or difflib.get_close_matches(low, ["password"], cutoff=0.6):
-            return True
-    return False
 
 
 def is_path(field: FieldInfo) -> bool:

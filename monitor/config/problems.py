@@ -14,16 +14,14 @@ from monitor.config.keys import (
     env_name,
     expected,
     find,
-    is_secret,
     nearest,
     siblings,
 )
 from monitor.config.layers import Leaf
+from monitor.config.secrecy import STARS, is_secret, redact
 
 SHOWN = 80
 """Characters of a value that an error repeats; the file holds the rest."""
-
-URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def misplaced(leaf: Leaf) -> str | None:
@@ -72,14 +70,14 @@ def show_key(path: KeyPath) -> str:
 def show_value(path: KeyPath, value: object) -> str:
     """A value as given, on one line and not too long; stars for a secret."""
     if is_secret(path):
-        return "**********"
+        return STARS
     if isinstance(value, bool):
         return "true" if value else "false"
     try:
         shown = f'"{value}"' if isinstance(value, str) and value.isprintable() else repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, which Python does not print
         return "(too long to show)"
-    shown = URL_LOGIN.sub("***", shown)
+    shown = redact(shown)
     return shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
 
 

@@ -1,0 +1,5 @@
+"""`python -m monitor` is `cry-monitor`."""
+
+from monitor.cli import main
+
+main()

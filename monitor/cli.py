@@ -1,0 +1,261 @@
+"""The command line: options, help and exit codes. The chosen verb is imported when it is called, and no other.
+
+TensorFlow, PortAudio and NumPy take seconds to load, and `--help` needs none of them.
+"""
+
+import io
+import os
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from monitor.errors import MonitorError
+
+if TYPE_CHECKING:
+    from monitor.config import Loaded
+
+EXIT_CODES = """\b
+Exit codes:
+  0   done
+  2   wrong usage
+  70  the model cannot be used
+  78  the configuration cannot be used
+  1   anything else"""
+
+INTERRUPTED = 130
+"""As shells have it: 128 + SIGINT."""
+
+# Plain help, so that it reads the same in a terminal, in a file and in the README. A traceback shows no local
+# variables, which may be secrets.
+app = typer.Typer(
+    name="cry-monitor",
+    help="Listens to a baby's room, tells a cry from every other sound, and says so over MQTT.",
+    epilog=f"{EXIT_CODES}\n\nEach command explains itself: cry-monitor COMMAND --help",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _key_and_value(given: list[str] | None) -> list[str]:
+    for text in given or []:
+        key, equals, _ = text.partition("=")
+        if not (equals and key.strip()):
+            # What was given is not repeated: it may be a password.
+            raise typer.BadParameter("write KEY=VALUE, such as mqtt.port=8883")
+    return given or []
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        readable=False,  # a file that cannot be read is told by the configuration, with exit code 78
+        show_default=False,
+        help="The configuration (TOML). Default: the first of $CRY_CONFIG, ./cry-monitor.toml, "
+        "/etc/cry-monitor/config.toml; without any, every setting has its default.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        callback=_key_and_value,
+        show_default=False,
+        help="Set one value over file and environment, such as rooms.nursery.device=1; may be repeated.",
+    ),
+]
+Files = Annotated[
+    list[Path],
+    # Whether they exist is told by the verb, with exit code 1 and after the others: here it would be wrong usage.
+    typer.Argument(metavar="FILE", readable=False, show_default=False, help="Recordings: wav, flac or ogg."),
+]
+
+
+@app.callback()
+def _common(
+    version: Annotated[  # noqa: FBT002 - its callback acts
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=lambda given: _version(given=given), help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    short_help="Run the service.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor run --config /etc/cry-monitor/config.toml",
+)
+def run(config: Config = None, overrides: Set = None) -> None:
+    """Run the service until SIGTERM or Ctrl-C.
+
+    Listens to every room of the configuration, and publishes cries, states and health to the MQTT broker. Broker and
+    microphones may be absent at the start: both are tried again for as long as it runs. Logs to standard output, as
+    JSON lines where that is no terminal. A second signal ends it at once, with exit code 1.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.run import run as verb_run  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_run(loaded)
+
+    _do(verb, config, overrides, log_to_stderr=False)
+
+
+@app.command(
+    short_help="Show what it does; needs no set-up.", epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor demo --fast"
+)
+def demo(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="Play as fast as it goes, instead of in real time.")] = False,
+) -> None:
+    """Show what it does: no broker, no microphone, no configuration needed.
+
+    Starts a broker of its own on a free port, plays a recording that is shipped with the project through the whole
+    service, and prints every MQTT message as it arrives: time, topic, the values that matter. Ends by itself with the
+    recording.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.demo import demo as verb_demo  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_demo(loaded, fast=fast)
+
+    _do(verb, config, overrides)
+
+
+@app.command(
+    short_help="Print the events in recordings.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor replay --jsonl night.flac | jq .event_type",
+)
+def replay(
+    files: Files,
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object for each event, one a line.")] = False,
+) -> None:
+    """Run recordings through the same detection as the service, as fast as it goes, and print each event.
+
+    Any sample rate, mono or stereo, any length. Times are seconds from the start of the file. The settings of the
+    configuration's first room apply; its source does not. A file that cannot be read does not stop the others; the
+    exit code is then 1.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.replay import replay as verb_replay  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_replay(loaded, files, jsonl=jsonl)
+
+    _do(verb, config, overrides)
+
+
+@app.command(
+    short_help="Print how much recordings sound like a cry.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor score --jsonl *.wav | jq '[.file, .cry]'",
+)
+def score(
+    files: Files,
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object for each file, with the score of every window.")
+    ] = False,
+) -> None:
+    """Print how much each recording sounds like a cry, from 0 to 1: the highest score of its windows.
+
+    Every window goes through the model; no gate and no episodes stand between. A file shorter than a window is filled
+    up with silence in front. A file that cannot be read does not stop the others; the exit code is then 1.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.score import score as verb_score  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_score(loaded, files, jsonl=jsonl)
+
+    _do(verb, config, overrides)
+
+
+@app.command(
+    "check-config",
+    short_help="Print the merged settings.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor check-config --set mqtt.port=8883",
+)
+def check_config(config: Config = None, overrides: Set = None) -> None:
+    """Print the merged settings, each with where it came from: default, file, environment or --set.
+
+    Starts nothing and connects to nothing. With faults in any of them, prints each with its key, its value and what to
+    write instead on standard error, and the exit code is 78. Secrets are shown as stars.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.check_config import check_config as verb_check  # noqa: PLC0415 - only the chosen verb
+
+        return verb_check(loaded)
+
+    _do(verb, config, overrides)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end the process with its exit code."""
+    # A file's name need not be text that the terminal can show; it must not end a `replay` of a thousand others.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="cry-monitor")
+    raise SystemExit(0)
+
+
+def _do(
+    verb: Callable[["Loaded"], int], config: Path | None, overrides: list[str] | None, *, log_to_stderr: bool = True
+) -> NoReturn:
+    """Load the configuration, run the verb, and end with its exit code or that of what it raised."""
+    from monitor.config import load_config  # noqa: PLC0415 - a third of a second that --help need not wait for
+    from monitor.config.secrecy import redact  # noqa: PLC0415 - the same
+
+    secrets: tuple[str, ...] = ()
+    try:
+        loaded = load_config(config, overrides or [])
+        secrets = loaded.config.secrets
+        if log_to_stderr:
+            from monitor.service import configure_logging  # noqa: PLC0415 - the same
+
+            configure_logging(loaded.config.log.level, sys.stderr, loaded.config.node.id, secrets=secrets)
+        code = verb(loaded)
+        print(end="", flush=True)  # noqa: T201 - here, not at the interpreter's end; nothing where stdout is closed
+    except MonitorError as error:
+        typer.echo(f"cry-monitor: {redact(str(error), secrets)}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has had enough. Python flushes once more at its end, to nowhere then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    raise typer.Exit(code)
+
+
+def _version(*, given: bool) -> None:
+    if not given:
+        return
+    try:
+        version = metadata.version("cry-monitor")
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+        version = f"{project['project']['version']} (not installed)"
+    typer.echo(f"cry-monitor {version}")
+    raise typer.Exit

@@ -1,0 +1,170 @@
+"""What we owe the host: one kind of log line, and a word to the service manager."""
+
+import logging
+import math
+import numbers
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NoReturn, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from monitor.config.secrecy import redact
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+CHATTY = ("amqtt", "asyncio", "transitions")
+"""Libraries whose `info` is of no use to whoever runs this; shown with `log.level = "debug"`."""
+
+FIRST = ("ts", "level", "event", "thread", "node")
+
+
+def configure_logging(level: str, stream: TextIO, node: str, secrets: Sequence[str] = ()) -> None:
+    """Send every log line of this process to `stream`: structlog's, the standard library's, and warnings.
+
+    JSON where `stream` is no terminal, else readable lines, in colour unless `NO_COLOR` is set. May be called again.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        stream: Usually `sys.stdout` (`run`) or `sys.stderr` (every other verb).
+        node: This machine's id; stands in every line.
+        secrets: Values that no line may contain.
+    """
+    facts = _Facts(node)
+    terminal = stream.isatty()
+    render = (
+        structlog.dev.ConsoleRenderer(
+            colors="NO_COLOR" not in os.environ,
+            timestamp_key="ts",
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+        if terminal
+        else structlog.processors.JSONRenderer()
+    )
+    handler = _Handler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, facts],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _error_in_words,
+                # Before the last step: until here a traceback is an object, and its text may quote a secret.
+                structlog.processors.format_exc_info,
+                _Redactor(secrets),
+                render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(LEVELS[level])
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, facts, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        # Modules make their loggers when they are imported, which is before this.
+        cache_logger_on_first_use=False,
+    )
+
+
+def notify(message: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell the service manager `READY=1`, `WATCHDOG=1`, `STOPPING=1` or `STATUS=...`; nothing without one.
+
+    Never raises and never blocks: a service manager that does not listen must not stop the ears.
+    """
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]  # Linux's abstract sockets: no file, a NUL in front
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.settimeout(0)
+            connection.sendto(message.encode(errors="replace"), address)
+    except (OSError, ValueError):  # ValueError: an address that is none
+        return
+
+
+def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds within which the service manager wants each `WATCHDOG=1`; None where it wants none from this process."""
+    owner = environ.get("WATCHDOG_PID", "")
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    if owner and owner != str(os.getpid()):
+        return None
+    if not (microseconds.isascii() and microseconds.isdigit() and len(microseconds) <= len(str(2**64))):
+        return None
+    return int(microseconds) / 1e6 or None
+
+
+def exit_now(code: int) -> NoReturn:
+    """End the process without another word: no clean-up, no waiting for threads. Log lines are written already."""
+    os._exit(code)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes and flushes each line; a log that nobody can take any more is no reason to stop hearing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+
+
+class _Facts:
+    """Adds what every line has: when, on which thread, on which node."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["ts"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        event.setdefault("thread", threading.current_thread().name)
+        event.setdefault("node", self._node)
+        return event
+
+
+def _error_in_words(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Give a line with a traceback the field `err` as well, as a line without one has it."""
+    raised = event.get("exc_info")
+    if raised is True:
+        raised = sys.exc_info()
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        event.setdefault("err", f"{type(error).__name__}: {error}")
+    return event
+
+
+class _Redactor:
+    """Blots out secrets in every value, leaves only what JSON can hold, and puts what every line has in front."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = tuple(secrets)
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        ordered = {key: event.pop(key) for key in FIRST if key in event}
+        ordered.update(event)
+        return {key: value if key in ("ts", "level", "node") else self._clean(value) for key, value in ordered.items()}
+
+    def _clean(self, value: object) -> object:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, numbers.Integral):
+            return int(value)
+        if isinstance(value, numbers.Real):  # numpy's, too
+            number = float(value)
+            return number if math.isfinite(number) else str(number)  # NaN is no JSON
+        if isinstance(value, Mapping):
+            return {redact(str(key), self._secrets): self._clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(inner) for inner in value]
+        return redact(value if isinstance(value, str) else str(value), self._secrets)
