@@ -1,12 +1,22 @@
-"""The same line without threads: samples in, what is said out. `replay`, the evaluation and most tests run this."""
+"""The same line without threads: samples in, what is said out. `replay`, `score`, the evaluation and tests run it."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
 
 from monitor.capture import Segmenter
-from monitor.detect import Detector, Model
-from monitor.detect.detector import Said
-from monitor.records import SAMPLE_RATE_HZ, GateMissed, Samples, Sensitivity, SourceLost
+from monitor.detect import Detector, Model, Said, to_waveforms
+from monitor.records import SAMPLE_RATE_HZ, GateMissed, Samples, Score, Sensitivity, SourceLost
+
+BATCH = 16
+"""Windows that `score` hands to the model at once: enough to keep it busy, little to keep in memory."""
+
+
+def numbered() -> Callable[[], str]:
+    """Return a giver of ids that are the same at every run: 1, 2, 3."""
+    numbers = itertools.count(1)
+    return lambda: str(next(numbers))
 
 
 def listen(
@@ -16,6 +26,7 @@ def listen(
     room: str = "room",
     sensitivity: Sensitivity = "normal",
     vad_mode: int = 1,
+    make_id: Callable[[], str] | None = None,
 ) -> Iterator[Said]:
     """Run one room's sound through Segmenter and Detector.
 
@@ -25,17 +36,19 @@ def listen(
         room: The room's id.
         sensitivity: Which of the manifest's thresholds.
         vad_mode: See `capture.gate.VoiceGate`.
+        make_id: Gives ids of episodes and events; `numbered()` when omitted.
 
     Yields:
-        Events, levels and missed gates as they are decided; `at` counts from 0 at the first sample. Ids are numbers,
-        the same at every run.
+        Events, levels and missed gates as they are decided; `at` counts from 0 at the first sample.
+
+    Raises:
+        InferenceError: The model failed.
     """
-    manifest = model.manifest
+    hop_samples = model.manifest.hop_samples
     segmenter = Segmenter(
-        room, window_samples=manifest.window_samples, hop_samples=manifest.hop_samples, vad_mode=vad_mode
+        room, window_samples=model.manifest.window_samples, hop_samples=hop_samples, vad_mode=vad_mode
     )
-    numbers = itertools.count(1)
-    detector = Detector(model, {room: sensitivity}, lambda: str(next(numbers)))
+    detector = Detector(model, {room: sensitivity}, make_id or numbered())
     heard = 0
     for block in blocks:
         heard += len(block)
@@ -45,4 +58,33 @@ def listen(
                     segmenter.open_gate()
                 yield said
     end_s = heard / SAMPLE_RATE_HZ
-    yield from detector.step([SourceLost(room, "source_ended", segmenter.end_sample, end_s)], [], end_s)
+    yield from detector.step([SourceLost(room, "source_ended", heard, end_s)], [], end_s)
+
+
+def score_windows(blocks: Iterable[Samples], model: Model) -> Iterator[Score]:
+    """Score every window of a recording, without gate or episodes: the first from its start, then one each hop.
+
+    A recording shorter than a window is padded with zeros in front; what follows the last whole window is not scored.
+
+    Args:
+        blocks: int16 arrays, 16 kHz mono, of any length.
+        model: The cry model.
+
+    Raises:
+        InferenceError: The model failed.
+    """
+    window, hop = model.manifest.window_samples, model.manifest.hop_samples
+    held = np.zeros(0, np.int16)
+    start = 0
+    for block in itertools.chain(blocks, [None]):
+        if block is not None:
+            held = np.concatenate([held, block])
+        elif start == 0 and 0 < len(held) < window:
+            held = np.concatenate([np.zeros(window - len(held), np.int16), held])
+        count = max(0, (len(held) - window) // hop + 1)
+        if count and (count >= BATCH or block is None):
+            windows = [held[i * hop : i * hop + window] for i in range(count)]
+            scores = model.function(to_waveforms(windows))["cry"][:, 0]
+            yield from (Score(start + i * hop + window, float(score)) for i, score in enumerate(scores))
+            held = held[count * hop :]
+            start += count * hop

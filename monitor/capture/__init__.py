@@ -7,5 +7,6 @@ from monitor.capture.loop import Capture
 from monitor.capture.recording import FileSource, Recording
 from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
+from monitor.capture.unavailable import UnavailableSource
 
-__all__ = ["AudioSource", "Capture", "FileSource", "Recording", "Segmenter", "SourceEnded"]
+__all__ = ["AudioSource", "Capture", "FileSource", "Recording", "Segmenter", "SourceEnded", "UnavailableSource"]

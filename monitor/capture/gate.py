@@ -30,6 +30,9 @@ LOWEST_FLOOR_DBFS = -75.0
 FLOOR_RISE_DB_PER_S = 0.1
 """Slow, so that a minute of crying does not become the floor."""
 
+FLOOR_FALL_DB_PER_S = 10.0
+"""A breath between two wails of a microphone with a noise gate is no new floor; a fan that stops is one in seconds."""
+
 HOLD_S = 2.0
 """The gate closes after so long of neither voice nor level."""
 
@@ -86,8 +89,9 @@ class VoiceGate:
     def _follow_floor(self, level_dbfs: float) -> None:
         if not self._heard_any:
             self._heard_any, self.noise_floor_dbfs = True, level_dbfs
-        rise_db = FLOOR_RISE_DB_PER_S * FRAME_SAMPLES / SAMPLE_RATE_HZ
-        self.noise_floor_dbfs = min(level_dbfs, self.noise_floor_dbfs + rise_db)
+        frame_s = FRAME_SAMPLES / SAMPLE_RATE_HZ
+        step_db = level_dbfs - self.noise_floor_dbfs
+        self.noise_floor_dbfs += min(max(step_db, -FLOOR_FALL_DB_PER_S * frame_s), FLOOR_RISE_DB_PER_S * frame_s)
 
 
 def _dbfs(power: float) -> float:

@@ -82,8 +82,8 @@ class Segmenter:
 
     def skip(self, seconds: float) -> None:
         """Let time pass that nobody heard: the source was closed. Ring and gate begin anew, the count goes on."""
+        self._ring.skip(len(self._rest) + max(0, round(seconds * SAMPLE_RATE_HZ)))
         self._rest = self._rest[:0]
-        self._ring.skip(max(0, round(seconds * SAMPLE_RATE_HZ)))
         self._gate.reset()
 
     def _cut(self, at: float) -> list[Segment]:

@@ -3,8 +3,19 @@
 One thread for all rooms; the thread-free core is `Detector`.
 """
 
-from monitor.detect.detector import Detector
+from monitor.detect.detector import Detector, Said, new_id, to_waveforms
 from monitor.detect.loop import Detect
 from monitor.detect.model import Manifest, Model, check_model, load_model, models_folder
 
-__all__ = ["Detect", "Detector", "Manifest", "Model", "check_model", "load_model", "models_folder"]
+__all__ = [
+    "Detect",
+    "Detector",
+    "Manifest",
+    "Model",
+    "Said",
+    "check_model",
+    "load_model",
+    "models_folder",
+    "new_id",
+    "to_waveforms",
+]

@@ -1,0 +1,237 @@
+"""The straight line: who is joined to whom, in which order they start, and in which they stop."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import cast
+
+import structlog
+
+from monitor import service
+from monitor.capture import AudioSource, Capture, FileSource, Segmenter, UnavailableSource
+from monitor.config import Config, MqttConfig, RoomConfig
+from monitor.detect import Detect, Detector, Model, load_model, models_folder
+from monitor.errors import StoreError
+from monitor.handoff import Inbox, Reports, SegmentQueue
+from monitor.publish import Broker, Messages, Publisher, Store
+from monitor.records import Command, Sensitivity, SettingName
+from monitor.threads import Loop, report_stray_deaths
+
+log = structlog.get_logger()
+
+SILENT_S = 10.0
+"""A capture or detect thread that finishes no turn for so long ends the process: the will says `offline`."""
+
+PUBLISH_SILENT_S = 60.0
+"""Publish may hang in a slow disk for longer: the ears run on meanwhile."""
+
+CAPTURE_STOP_S, DETECT_STOP_S, PUBLISH_STOP_S = 2.0, 3.0, 4.0
+"""What each step of a shutdown may take; 9 s in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The threads of the service, those that hear first."""
+
+    captures: list[Loop]
+    detect: Loop
+    publish: Loop
+
+    def start(self) -> None:
+        """Start the sink first, so that nothing said is lost."""
+        for loop in reversed(self._loops()):
+            loop.start()
+
+    def stop(self) -> bool:
+        """Stop the sources first, so that their last words still find a listener; return whether all ended in time."""
+        ended = True
+        for loops, budget_s in (
+            (self.captures, CAPTURE_STOP_S),
+            ([self.detect], DETECT_STOP_S),
+            ([self.publish], PUBLISH_STOP_S),
+        ):
+            for loop in loops:
+                loop.stop()
+            deadline_s = time.monotonic() + budget_s
+            for loop in loops:
+                ended = loop.join(max(0.0, deadline_s - time.monotonic())) and ended
+        return ended
+
+    def fault(self) -> str | None:
+        """Say which thread is dead or hangs; None while all is well."""
+        for loop in self._loops():
+            if loop.error is not None or not loop.alive:
+                return f"{loop.name} died: {loop.error!r}"
+            limit_s = PUBLISH_SILENT_S if loop is self.publish else SILENT_S
+            if loop.silent_s > limit_s:
+                return f"{loop.name} hangs: no sign of it for {loop.silent_s:.0f} s"
+        return None
+
+    def fresh(self) -> bool:
+        """Whether every thread was heard of within `SILENT_S`."""
+        return all(loop.silent_s <= SILENT_S for loop in self._loops())
+
+    def _loops(self) -> list[Loop]:
+        return [*self.captures, self.detect, self.publish]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The open store, or None where it cannot be had, and the settings to start with."""
+
+    store: Store | None
+    settings: dict[tuple[str, SettingName], str]
+
+
+def build(config: Config, model: Model, history: History) -> Service:
+    """Join the rooms. Opens no source and no connection, starts nothing."""
+    queue, reports = SegmentQueue(), Reports[object]()
+    inboxes = {room: Inbox() for room in config.rooms}
+    detect_inbox = Inbox()
+    settings = history.settings
+
+    def deliver(command: Command) -> bool:
+        return (inboxes[command.room] if command.setting == "enabled" else detect_inbox).put(command)
+
+    def capture(room: str, room_config: RoomConfig) -> Loop:
+        manifest = model.manifest
+        segmenter = Segmenter(
+            room,
+            window_samples=manifest.window_samples,
+            hop_samples=manifest.hop_samples,
+            vad_mode=room_config.gate.vad_mode,
+        )
+        work = Capture(
+            room=room,
+            source=source_of(room_config),
+            segmenter=segmenter,
+            queue=queue,
+            inbox=inboxes[room],
+            reports=reports,
+            enabled=settings[room, "enabled"] == "ON",
+        )
+        return Loop(f"capture-{room}", work)
+
+    detector = Detector(model, {room: cast("Sensitivity", settings[room, "sensitivity"]) for room in config.rooms})
+    detect = Detect(detector=detector, queue=queue, inbox=detect_inbox, gates=inboxes, reports=reports)
+    publisher = Publisher(
+        messages=Messages(config.mqtt.topic_prefix, config.node.id, list(config.rooms)),
+        settings=settings,
+        broker=broker_of(config.mqtt),
+        model_name=model.label,
+        version=version("cry-monitor"),
+        reports=reports,
+        deliver=deliver,
+        store=history.store,
+        history_failing=history.store is None,
+        keep_days=config.history.keep_days,
+    )
+    return Service(
+        captures=[capture(room, room_config) for room, room_config in config.rooms.items()],
+        detect=Loop("detect", detect),
+        publish=Loop("publish", publisher),
+    )
+
+
+def source_of(room: RoomConfig) -> AudioSource:
+    """Return the source that a room's settings name, unopened."""
+    if room.source == "file" and room.path is not None:
+        return FileSource(room.path, loop=room.loop, speed=room.speed)
+    return UnavailableSource(room.source)
+
+
+def broker_of(mqtt: MqttConfig) -> Broker:
+    """Return how to reach the broker."""
+    return Broker(
+        host=mqtt.host,
+        port=mqtt.port,
+        tls=mqtt.tls,
+        protocol=mqtt.protocol,
+        username=mqtt.username,
+        password=mqtt.password,
+        client_id=mqtt.client_id,
+        topic_prefix=mqtt.topic_prefix,
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+    )
+
+
+def open_history(config: Config) -> History:
+    """Open the history and settle the settings; where it cannot be had, say so: alerts go out without it."""
+    configured: dict[tuple[str, SettingName], str] = {}
+    for room, settings in config.rooms.items():
+        configured[room, "enabled"] = "ON" if settings.enabled else "OFF"
+        configured[room, "sensitivity"] = settings.sensitivity
+    try:
+        store = Store(config.history.path)
+        return History(store, store.settle(configured))
+    except StoreError as error:
+        log.warning("history_off", err=str(error))
+        return History(None, configured)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM or SIGINT sets; a second signal ends the process at once, with exit code 1."""
+    stop = threading.Event()
+
+    def handle(number: int, _: object) -> None:
+        if stop.is_set():
+            service.exit_now(1)
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    load: Callable[..., Model] = load_model,
+    until: Callable[[], bool] = lambda: False,
+) -> int:
+    """Run the service until `stop` is set or `until` says so; blocks. Called by the main thread.
+
+    Args:
+        config: All settings.
+        stop: Ends it in order.
+        load: Loads the model.
+        until: Asked once a second; True ends it in order, too.
+
+    Returns:
+        The exit code: 0 after an orderly stop, 1 when a thread died or hung (no `offline` is said then: the broker
+        sends the will).
+
+    Raises:
+        ModelError: The model cannot be used.
+    """
+    report_stray_deaths()
+    model = load(config.model.path or models_folder() / "cry", config.model.runtime)
+    line = build(config, model, open_history(config))
+    line.start()
+    log.info("ready", node=config.node.id, rooms=list(config.rooms), model=model.label, runtime=model.runtime)
+    service.notify("READY=1")
+    while not stop.wait(1.0) and not until():
+        fault = line.fault()
+        if fault is not None:
+            log.error("thread_fault", err=fault)
+            return 1
+        if line.fresh():
+            service.notify("WATCHDOG=1")
+    service.notify("STOPPING=1")
+    if not line.stop():
+        log.error("stop_took_too_long")
+        return 1
+    log.info("stopped")
+    return 0

@@ -1,0 +1,111 @@
+"""`demo`: a crying baby becomes MQTT messages, with no set-up at all."""
+
+import json
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from monitor import app
+from monitor.broker import DemoBroker
+from monitor.config import Config, HistoryConfig, Loaded, MqttConfig, NodeConfig, RoomConfig
+from monitor.publish import MEMORY, is_retained
+from monitor.threads import Loop
+
+ROOM = "nursery"
+
+VALUES = {
+    "event": ("event_type", "confidence", "duration_s", "ended_by"),
+    "state": ("crying", "hearing", "confidence", "problem"),
+    "health": ("version", "model", "problem"),
+    "level": ("dbfs", "gate", "score"),
+}
+"""What a person wants to read of each JSON payload; the topic's last part says which it is."""
+
+STYLES = {"cry_started": "bold red", "cry_ongoing": "red", "cry_ended": "bold green"}
+
+LAST_WORDS_S = 3.0
+
+
+class Printer:
+    """Prints each message as a line; called on the broker's thread.
+
+    Attributes:
+        over: Set when the room said that its recording has ended.
+        offline: Set when the node said its last word.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.over = threading.Event()
+        self.offline = threading.Event()
+
+    def show(self, topic: str, payload: bytes) -> None:
+        """Print one message: time, topic, what matters of it, and whether the broker keeps it."""
+        last = topic.rpartition("/")[2]
+        told = payload.decode(errors="replace")
+        style = "cyan" if is_retained(topic) else "dim"
+        if last in VALUES:
+            values = json.loads(payload)
+            style = STYLES.get(values.get("event_type"), style)
+            told = "  ".join(_value(key, values[key]) for key in VALUES[last] if values.get(key) is not None)
+            if last == "state" and values["problem"] == "source_ended":
+                self.over.set()
+        line = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (f"{topic:<33}", "bold"), "  ", (told, style))
+        if is_retained(topic):
+            line.append("  (retained)", "dim")
+        self._console.print(line, soft_wrap=True)
+        if last == "status" and payload == b"offline":
+            self.offline.set()
+
+
+def _value(key: str, value: object) -> str:
+    shown = f"{value:.2f}" if isinstance(value, float) else str(value)
+    return shown if key == "event_type" else f"{key}={shown}"
+
+
+def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
+    """Run the whole service on the shipped recording, against a broker of its own; end with the recording.
+
+    Args:
+        loaded: Its model and its first room's sensitivity and gate apply.
+        fast: Play it as fast as it goes.
+        console: Where messages are printed.
+    """
+    console = console or Console(highlight=False)
+    printer = Printer(console)
+    broker = DemoBroker(printer.show)
+    loop = Loop("demo-broker", broker)
+    console.print("A recording of a crying baby, as MQTT messages. Retained ones stay with the broker.", style="dim")
+    loop.start()
+    try:
+        with app.stop_on_signals() as stop:
+            code = app.run(_config(loaded.config, broker.port, fast=fast), stop=stop, until=printer.over.is_set)
+        printer.offline.wait(LAST_WORDS_S)
+    finally:
+        loop.stop()
+        loop.join(LAST_WORDS_S)
+    return code
+
+
+def _config(config: Config, port: int, *, fast: bool) -> Config:
+    first = next(iter(config.rooms.values()))
+    recording = Path(str(files("monitor") / "recordings" / "crying.flac"))
+    room = RoomConfig(
+        source="file",
+        path=recording,
+        speed=0.0 if fast else 1.0,
+        sensitivity=first.sensitivity,
+        gate=first.gate,
+    )
+    return Config(
+        node=NodeConfig(id="demo"),
+        rooms={ROOM: room},
+        log=config.log,
+        model=config.model,
+        mqtt=MqttConfig(host="127.0.0.1", port=port, protocol="3.1.1"),
+        history=HistoryConfig(path=Path(MEMORY)),
+    )
