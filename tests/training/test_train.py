@@ -1,0 +1,27 @@
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from training import train
+from training.augment import Augmenter
+from training.params import Params, TrainParams
+
+
+# Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 will drop: its fault, and harmless so far.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_killed_run_goes_on(tmp_path: Path, made: Callable[..., Augmenter]) -> None:
+    """Started again, a run goes on at the step of its last checkpoint and leaves the whole of its log."""
+    augmenter = made(4)
+    half = Params(train=TrainParams(steps=2, batch=4, checkpoint_steps=1))
+    whole = dataclasses.replace(half, train=dataclasses.replace(half.train, steps=3))
+    for params in (half, whole):
+        train.train(params, augmenter, tmp_path / "run", Console(quiet=True))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / train.LOG).read_text().splitlines()]
+    assert steps == [1, 2, 3]
+    model, params = train.load(tmp_path / "run")
+    assert params == whole
+    assert model.count_params() > 0

@@ -1,0 +1,157 @@
+"""`python -m training`: train a model, judge it, put it where the monitor finds it."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow: it greets at import
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the network is too small for a graphics card to help
+
+import typer
+from rich.console import Console
+
+from monitor.errors import MonitorError
+from training.params import Params, TrainParams
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the audio: it holds metadata.csv.")]
+Run = Annotated[Path, typer.Option(metavar="DIR", help="Folder of this run: settings, checkpoints, log, figures.")]
+Teacher = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAMNet as .tflite; default: peers/yamnet.tflite beside the data."),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder to install the model in.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of training.")]
+Seed = Annotated[int, typer.Option(help="Seed of the weights and of every draw.")]
+Threads = Annotated[int, typer.Option(min=1, help="Cores for TensorFlow; batches are made on one more.")]
+DATA, RUN, OUT = Path("../shared/data"), Path("runs/cry"), Path("models/cry")
+EVALUATION = "evaluation.json"
+console = Console(soft_wrap=True)
+
+
+@app.command()
+def train(
+    data: Data = DATA,
+    run: Run = RUN,
+    teacher: Teacher = None,
+    steps: Steps = TrainParams.steps,
+    seed: Seed = TrainParams.seed,
+    threads: Threads = 1,
+) -> None:
+    """Learn from the sounds that may be trained on.
+
+    Decodes the clips and lets the teacher listen to the cries (kept in the folder `cache` beside the run: minutes,
+    once), then takes STEPS steps, about half a second each. Started again after a kill, it goes on from the last
+    checkpoint in the run folder.
+
+    Never learns from a source in validation_sources.txt, nor from a clip whose licence does not let it.
+    """
+    from training import train as training  # noqa: PLC0415 - TensorFlow takes seconds; --help does not need it
+
+    training.limit_threads(threads)
+    params = Params(train=dataclasses.replace(TrainParams(), steps=steps, seed=seed))
+    augmenter = training.prepare(data, teacher or _peer(data), run.parent / "cache", params)
+    training.train(params, augmenter, run, console)
+    console.print(f"averaged weights are in {run / training.WEIGHTS}")
+
+
+@app.command()
+def evaluate(
+    data: Data = DATA,
+    run: Run = RUN,
+    teacher: Teacher = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Judge this exported folder at its own thresholds, instead of a run."),
+    ] = None,
+) -> None:
+    """Say how good a model is, beside the peer on the same clips.
+
+    Of a run: chooses the thresholds of each sensitivity on the validation clips, and leaves thresholds and figures in
+    the run folder for `export`. Of an exported folder (--model): its LiteRT form, at the thresholds in its manifest.
+
+    Prints one JSON object: clips (AUC, recall at 1, 2 and 5 % false alarms), shares per label, the public nights
+    through the monitor's own line, and two hours without a cry.
+    """
+    from monitor.detect import load_model  # noqa: PLC0415 - the same
+    from training import evaluate as judge  # noqa: PLC0415 - the same
+    from training.params import WindowParams  # noqa: PLC0415 - the same
+
+    cache = run.parent / "cache"
+    if model:
+        shipped = load_model(model)
+        heard = judge.listen(shipped.function, data, teacher or _peer(data), cache, WindowParams())
+        console.print_json(data=judge.figures(heard, shipped, data))
+        return
+
+    from training import export as exporting  # noqa: PLC0415 - the same
+    from training import train as training  # noqa: PLC0415 - the same
+
+    trained, params = training.load(run)
+    function = exporting.live_function(trained)
+    heard = judge.listen(function, data, teacher or _peer(data), cache, params.window)
+    sensitivity = exporting.thresholds_as_dict(judge.choose(heard))
+    metrics = judge.figures(heard, exporting.as_model(function, sensitivity, params.window), data)
+    evaluation = {"sensitivity": sensitivity, "metrics": metrics}
+    (run / EVALUATION).write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
+    console.print_json(data=evaluation)
+
+
+@app.command()
+def export(data: Data = DATA, run: Run = RUN, out: Out = OUT) -> None:
+    """Install the model of a run where the monitor finds it.
+
+    Writes SavedModel, LiteRT, golden answers, manifest and card. Fails, and installs nothing, where a form says
+    something else than the trained model, on made-up sounds or on the validation clips. Needs `evaluate` first.
+    """
+    from training import data as sounds_of  # noqa: PLC0415 - the same
+    from training import export as exporting  # noqa: PLC0415 - the same
+    from training import train as training  # noqa: PLC0415 - the same
+
+    trained, params = training.load(run)
+    path = run / EVALUATION
+    if not path.is_file():
+        raise sounds_of.DataError(f"no figures at {path}: run `evaluate --run {run}` first")
+    evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    windows = sounds_of.real_windows(data, params.window.window_samples)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    exporting.export(trained, params, evaluation, windows, out, sounds_of.digest(data))
+    console.print(f"the model is in {out}")
+
+
+@app.command("all")
+def everything(
+    data: Data = DATA,
+    run: Run = RUN,
+    teacher: Teacher = None,
+    out: Out = OUT,
+    steps: Steps = TrainParams.steps,
+    seed: Seed = TrainParams.seed,
+    threads: Threads = 1,
+) -> None:
+    """Train, evaluate and export, one after the other; started again, it does what is left."""
+    train(data, run, teacher, steps, seed, threads)
+    evaluate(data, run, teacher)
+    export(data, run, out)
+
+
+def _peer(data: Path) -> Path:
+    """Return where the teacher lies when no other is named."""
+    return data.parent / "peers" / "yamnet.tflite"
+
+
+def main() -> None:
+    """Run the program; what a person can put right is said in one line."""
+    from training.data import DataError  # noqa: PLC0415 - the same
+
+    try:
+        app()
+    except (DataError, MonitorError) as error:
+        raise SystemExit(f"training: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

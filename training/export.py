@@ -1,0 +1,191 @@
+"""From a trained run to a folder that the monitor loads: SavedModel, LiteRT, golden answers, manifest, card."""
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from monitor.detect import check_model, load_model
+from monitor.detect.model import Function, Manifest, Model, Scores, Threshold, Waveforms
+from training import card, golden
+from training.params import Params, WindowParams
+
+INPUT, OUTPUT = "waveform", "cry"
+SIGNATURE = "serving_default"  # Keras's other name for the endpoint; TensorFlow Serving asks for it too
+
+
+class ExportError(Exception):
+    """The exported model is not the trained one; nothing was installed."""
+
+
+def live_function(model: keras.Model) -> Function:
+    """Return a Keras model as the monitor calls one: float32[n, window_samples] to {"cry": float32[n, 1]}."""
+    forward = tf.function(
+        lambda waveform: model(waveform, training=False),
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)],
+    )
+
+    def function(waveforms: Waveforms) -> Scores:
+        return {name: value.numpy() for name, value in forward(tf.constant(waveforms)).items()}
+
+    return function
+
+
+def as_model(function: Function, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> Model:
+    """Return a model that is not on disk yet, so that the monitor's own line can run it."""
+    return Model(Manifest.model_validate(manifest("cry", "0", thresholds, params)), "tensorflow", function)
+
+
+def manifest(name: str, version: str, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> dict[str, Any]:
+    """Return what every manifest says, before files and figures."""
+    return {
+        "format": 1,
+        "name": name,
+        "version": version,
+        "sample_rate_hz": params.sample_rate_hz,
+        "window_samples": params.window_samples,
+        "hop_samples": params.hop_samples,
+        "signature": SIGNATURE,
+        "input": INPUT,
+        "outputs": {OUTPUT: [1]},
+        "sensitivity": thresholds,
+        "files": {},
+    }
+
+
+def export(
+    model: keras.Model,
+    params: Params,
+    evaluation: dict[str, Any],
+    real_windows: Waveforms,
+    target: Path,
+    data_digest: str,
+) -> Path:
+    """Write the model to the folder `target`, whole or not at all.
+
+    Every form must say what the live model says, on the golden sounds and on real ones: a conversion can pass
+    without an error and give NaN.
+
+    Args:
+        model: the trained model.
+        params: its settings.
+        evaluation: thresholds and figures, as `evaluate` wrote them.
+        real_windows: float32[n, window_samples], to compare the forms on; not kept.
+        target: the folder, replaced.
+        data_digest: which edition of the data it learnt from.
+
+    Returns:
+        `target`.
+
+    Raises:
+        ModelError: a form differs from the live model on a golden sound, or is no number.
+        ExportError: a form differs on a real one.
+    """
+    live = live_function(model)
+    version = next_version(target, dt.datetime.now(tz=dt.UTC).date())
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        folder = Path(scratch) / target.name
+        folder.mkdir()
+        write_saved_model(model, folder / "saved_model")
+        (folder / "model.tflite").write_bytes(to_litert(folder / "saved_model"))
+        golden.write(folder / "golden.npz", live, params.window.window_samples)
+        (folder / "manifest.json").write_text(
+            json.dumps(
+                manifest("cry", version, evaluation["sensitivity"], params.window)
+                | {
+                    "files": hashes(folder),
+                    "metrics": evaluation["metrics"],
+                    "data": {"lists_sha256": data_digest},
+                    "code": code_version(),
+                    "params": params.as_dict(),
+                },
+                indent=1,
+            )
+            + "\n",
+            encoding="utf-8",
+        )
+        (folder / "CARD.md").write_text(
+            card.text(version, evaluation, model.count_params(), (folder / "model.tflite").stat().st_size),
+            encoding="utf-8",
+        )
+        check_model(live, folder / "golden.npz", golden.TOLERANCE)
+        for runtime in ("litert", "tensorflow"):
+            loaded = load_model(folder, runtime)
+            check_model(loaded.function, folder / "golden.npz", golden.TOLERANCE)
+            compare(loaded.function, live, real_windows, runtime)
+        if target.exists():
+            shutil.rmtree(target)
+        folder.chmod(0o755)
+        shutil.move(folder, target)
+    return target
+
+
+def write_saved_model(model: keras.Model, folder: Path) -> None:
+    """Write the SavedModel, with one endpoint: waveform float32[n, window_samples] to {"cry": float32[n, 1]}."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        name="serve",
+        fn=lambda waveform: model(waveform, training=False),
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def to_litert(saved_model: Path) -> bytes:
+    """Return the SavedModel as a LiteRT model: built-in operations only, float32."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return bytes(converter.convert())
+
+
+def compare(function: Function, live: Function, windows: Waveforms, what: str) -> float:
+    """Return the largest difference between two forms on `windows`.
+
+    Raises:
+        ExportError: it is over the tolerance, or a score is no number.
+    """
+    apart = float(np.abs(function(windows)[OUTPUT] - live(windows)[OUTPUT]).max())
+    if not apart <= golden.TOLERANCE:  # NaN is not
+        raise ExportError(f"{what} differs from the live model by {apart} on real sound, over {golden.TOLERANCE}")
+    return apart
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in `folder`, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def next_version(target: Path, today: dt.date) -> str:
+    """Return `YYYY.MM.n`, n counting the models of the month: one more than the one in `target`."""
+    month = f"{today:%Y.%m}."
+    try:
+        old = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["version"]
+    except FileNotFoundError:
+        return f"{month}1"
+    return f"{month}{int(old.removeprefix(month)) + 1 if old.startswith(month) else 1}"
+
+
+def code_version() -> dict[str, str]:
+    """Return what made the model: the versions of the libraries that count, and the commit."""
+    git = shutil.which("git")
+    said = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False) if git else None
+    return {
+        "git": said.stdout.strip() if said and said.returncode == 0 else "unknown",
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+
+
+def thresholds_as_dict(choices: dict[Any, Threshold]) -> dict[str, dict[str, Any]]:
+    """Return thresholds as plain values, for JSON."""
+    return {name: threshold.model_dump() for name, threshold in choices.items()}

@@ -1,0 +1,105 @@
+"""The teacher: YAMNet's scores along each labelled cry say which windows of it to call a cry.
+
+The labels are weak (a clip named cry holds pauses and speech), so a window of a cry clip is as much a cry as the
+teacher hears in it, sharpened; a window of any other clip is none, whatever the teacher says.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+from monitor.records import Samples
+from training.data import DataError, Sounds, to_float
+from training.params import TargetParams
+
+WINDOW_SAMPLES = 15600
+PEER_HOP_SAMPLES = 7800  # as alarms run it, and as the peer is measured
+GRID_SAMPLES = 3840  # 0.24 s: twice per hop of our windows
+CRY_CLASSES = slice(19, 21)  # 'Crying, sobbing' and 'Baby cry, infant cry'
+
+Scores = npt.NDArray[np.float32]
+Teacher = Callable[[npt.NDArray[np.float32]], float]
+
+
+def load(path: Path) -> Teacher:
+    """Return the teacher: float32[15600] in [-1, 1) at 16 kHz to the larger of its two cry scores.
+
+    Raises:
+        DataError: there is no model at `path`.
+    """
+    if not path.is_file():
+        raise DataError(f"no teacher at {path}: give YAMNet as a .tflite file with --teacher")
+    net = Interpreter(str(path), num_threads=1)
+    net.allocate_tensors()
+    waveform, scores = net.get_input_details()[0]["index"], net.get_output_details()[0]["index"]
+
+    def score(window: npt.NDArray[np.float32]) -> float:
+        net.set_tensor(waveform, window)
+        net.invoke()
+        return float(net.get_tensor(scores)[0, CRY_CLASSES].max())
+
+    return score
+
+
+def along(teacher: Teacher, samples: Samples) -> Scores:
+    """Return float32[1 + n // GRID]: the score of the window centred on each grid point, silence beyond the ends."""
+    half = WINDOW_SAMPLES // 2
+    padded = np.pad(to_float(samples), (half, half))
+    starts = range(0, len(samples) + 1, GRID_SAMPLES)
+    return np.array([teacher(padded[start : start + WINDOW_SAMPLES]) for start in starts], np.float32)
+
+
+def peer_scores(teacher: Teacher, samples: Samples) -> Scores:
+    """Return the scores of the peer as alarms run it: a window each 0.4875 s; a short clip is padded behind."""
+    sound = to_float(samples)
+    sound = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))))
+    starts = range(0, len(sound) - WINDOW_SAMPLES + 1, PEER_HOP_SAMPLES)
+    return np.array([teacher(sound[start : start + WINDOW_SAMPLES]) for start in starts], np.float32)
+
+
+def cached(
+    teacher_path: Path, sounds: Sounds, which: Sequence[int], cache_dir: Path, *, peer: bool = False
+) -> list[Scores]:
+    """Return the scores of the clips numbered `which`, computed once and kept in `cache_dir`.
+
+    With `peer` these are `peer_scores`, else scores `along` the clip.
+    """
+    content = hashlib.sha256(str(peer).encode())
+    for index in which:
+        content.update(sounds[index].tobytes())
+    path = cache_dir / f"teacher-{content.hexdigest()[:16]}.npz"
+    if not path.is_file():
+        teacher, judge = load(teacher_path), peer_scores if peer else along
+        scores = {str(number): judge(teacher, sounds[index]) for number, index in enumerate(which)}
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".part").open("wb") as part:
+            np.savez(part, **scores)  # type: ignore[arg-type]  # the stubs take the names for options
+        path.with_suffix(".part").rename(path)
+    with np.load(path) as kept:
+        return [kept[str(number)] for number in range(len(which))]
+
+
+def target(scores: Scores, start: int, length: int, params: TargetParams) -> float:
+    """Return how much of a cry the window [start, start + length) of a labelled cry is, 0..1.
+
+    The best teacher window that lies wholly in ours decides: one cry in it makes it a cry. The lift keeps
+    clips that the teacher hears faintly from teaching silence.
+
+    Args:
+        scores: the clip's scores `along` its grid.
+        start: first sample of the window, in the clip; may be negative (silence before the clip).
+        length: samples of the window.
+        params: how to sharpen.
+    """
+    half = WINDOW_SAMPLES // 2
+    first = min(max(math.ceil((start + half) / GRID_SAMPLES), 0), len(scores) - 1)
+    last = min(max(math.floor((start + length - half) / GRID_SAMPLES), first), len(scores) - 1)
+    best, loudest = float(scores[first : last + 1].max()), max(float(scores.max()), 1e-3)
+    odds = min(max(best, 1e-6), 1 - 1e-6)
+    sharpened = 1 / (1 + (1 - odds) / odds * math.exp(-params.sharpen_logit))
+    return max(sharpened, params.lift_to * best / loudest)

@@ -1,0 +1,141 @@
+"""Training, readable top to bottom: sounds, network, steps, checkpoints. Started again, it goes on where it was."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training import data, network, teacher
+from training.augment import Array, Augmenter
+from training.params import Params
+
+SETTINGS = "params.json"
+LOG = "log.jsonl"
+WEIGHTS = "average.weights.h5"
+AHEAD = 3  # batches made while the network learns from one
+
+
+class State(tf.train.Checkpoint):  # type: ignore[misc]
+    """All that a killed run needs to go on: the learner, its optimiser, the average, the step."""
+
+    def __init__(self, params: Params) -> None:
+        self.model = network.build(params)
+        self.average = keras.models.clone_model(self.model)
+        self.average.set_weights(self.model.get_weights())
+        self.optimizer = keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(
+                0.0,
+                max(1, params.train.steps - params.train.warmup_steps),
+                warmup_target=params.train.peak_rate,
+                warmup_steps=params.train.warmup_steps,
+            ),
+            weight_decay=params.train.weight_decay,
+            global_clipnorm=1.0,
+        )
+        self.optimizer.build(self.model.trainable_variables)
+        self.step = tf.Variable(0, dtype=tf.int64)
+        super().__init__(model=self.model, average=self.average, optimizer=self.optimizer, step=self.step)
+
+
+def prepare(data_dir: Path, teacher_path: Path, cache_dir: Path, params: Params) -> Augmenter:
+    """Return the training sounds, ready to draw from. The first time this decodes, codes and listens: minutes."""
+    clips = data.split(data.read_clips(data_dir), data.validation_sources(data_dir)).train
+    plain = data.load(clips, data_dir, cache_dir, lossy=False)
+    lossy = data.load(clips, data_dir, cache_dir, lossy=True)
+    cries = [number for number, clip in enumerate(clips) if clip.is_cry]
+    heard = dict(zip(cries, teacher.cached(teacher_path, plain, cries, cache_dir), strict=True))
+    return Augmenter(clips, plain, lossy, heard, params)
+
+
+def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console) -> keras.Model:
+    """Train until `params.train.steps`, from the last checkpoint in `run_dir` if there is one.
+
+    The run folder receives every setting (params.json), a line a checkpoint (log.jsonl), the last two checkpoints
+    and the averaged weights.
+
+    Returns:
+        the model with averaged weights.
+    """
+    keras.utils.set_random_seed(params.train.seed)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / SETTINGS).write_text(json.dumps(params.as_dict(), indent=2) + "\n", encoding="utf-8")
+    state = State(params)
+    checkpoints = tf.train.CheckpointManager(state, str(run_dir / "checkpoints"), max_to_keep=2)
+    if checkpoints.restore_or_initialize():
+        console.print(f"going on from step {int(state.step)}")
+    learn = tf.function(_learn, jit_compile=False)
+    losses = []
+    first = int(state.step)
+    for waveforms, targets in _progress(_batches(augmenter, first, params.train.steps), params, first, console):
+        losses.append(learn(state, tf.constant(waveforms), tf.constant(targets), params.train.average_decay))
+        step = int(state.step)
+        if step % params.train.checkpoint_steps == 0 or step == params.train.steps:
+            loss, losses = float(np.mean(losses)), []
+            checkpoints.save(checkpoint_number=step)
+            with (run_dir / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"step": step, "loss": round(loss, 5)}) + "\n")
+            console.print(f"step {step} loss {loss:.4f}")
+    state.average.save_weights(run_dir / WEIGHTS)
+    return state.average
+
+
+def load(run_dir: Path) -> tuple[keras.Model, Params]:
+    """Return the averaged model of a finished run, and its settings.
+
+    Raises:
+        DataError: the run has not finished.
+    """
+    if not (run_dir / WEIGHTS).is_file():
+        raise data.DataError(f"no trained weights at {run_dir / WEIGHTS}: run `train --run {run_dir}` to its end")
+    params = Params.from_dict(json.loads((run_dir / SETTINGS).read_text(encoding="utf-8")))
+    model = network.build(params)
+    model.load_weights(run_dir / WEIGHTS)
+    return model, params
+
+
+def limit_threads(threads: int) -> None:
+    """Keep TensorFlow to `threads` cores; call before anything runs. One more is busy making batches."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, decay: float) -> tf.Tensor:
+    """Take one step; return the loss. The average follows the batch statistics too, so it needs no second pass."""
+    model = state.model
+    with tf.GradientTape() as tape:
+        scores = model(waveforms, training=True)["cry"]
+        loss = tf.reduce_mean(keras.losses.binary_crossentropy(targets, scores))
+    state.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+    # Early on the weights of a moment ago are worthless: the average starts short and grows to its full length.
+    step = tf.cast(state.step, tf.float32)
+    keep = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    for slow, fast in zip(state.average.variables, model.variables, strict=True):
+        if slow.dtype == "float32":
+            slow.assign(keep * slow + (1.0 - keep) * fast)
+    state.step.assign_add(1)
+    return loss
+
+
+def _batches(augmenter: Augmenter, first: int, last: int) -> Iterator[tuple[Array, Array]]:
+    """Yield the batches of steps first..last - 1, made ahead on one thread (at most AHEAD wait)."""
+    with ThreadPoolExecutor(1, thread_name_prefix="augment") as maker:
+        waiting = [maker.submit(augmenter.batch, step) for step in range(first, min(first + AHEAD, last))]
+        for step in range(first, last):
+            ready = waiting.pop(0)
+            if step + AHEAD < last:
+                waiting.append(maker.submit(augmenter.batch, step + AHEAD))
+            yield ready.result()
+
+
+def _progress(batches: Iterator[Any], params: Params, first: int, console: Console) -> Iterator[Any]:
+    """Pass batches on under a progress bar; without a terminal the lines of `train` must do."""
+    columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        yield from bar.track(batches, total=params.train.steps, completed=first)
