@@ -6,7 +6,6 @@ TensorFlow, PortAudio and NumPy take seconds to load, and `--help` needs none of
 import io
 import os
 import sys
-import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -110,7 +109,7 @@ def run(config: Config = None, overrides: Set = None) -> None:
 
         return verb_run(loaded)
 
-    _do(verb, config, overrides, log_to_stderr=False)
+    carry_out(verb, config, overrides, log_to_stderr=False)
 
 
 @app.command(
@@ -134,7 +133,7 @@ def demo(
 
         return verb_demo(loaded, fast=fast)
 
-    _do(verb, config, overrides)
+    carry_out(verb, config, overrides)
 
 
 @app.command(
@@ -160,7 +159,7 @@ def replay(
 
         return verb_replay(loaded, files, jsonl=jsonl)
 
-    _do(verb, config, overrides)
+    carry_out(verb, config, overrides)
 
 
 @app.command(
@@ -187,7 +186,7 @@ def score(
 
         return verb_score(loaded, files, jsonl=jsonl)
 
-    _do(verb, config, overrides)
+    carry_out(verb, config, overrides)
 
 
 @app.command(
@@ -207,7 +206,7 @@ def check_config(config: Config = None, overrides: Set = None) -> None:
 
         return verb_check(loaded)
 
-    _do(verb, config, overrides)
+    carry_out(verb, config, overrides)
 
 
 def main() -> NoReturn:
@@ -220,20 +219,18 @@ def main() -> NoReturn:
     raise SystemExit(0)
 
 
-def _do(
+def carry_out(
     verb: Callable[["Loaded"], int], config: Path | None, overrides: list[str] | None, *, log_to_stderr: bool = True
 ) -> NoReturn:
     """Load the configuration, run the verb, and end with its exit code or that of what it raised."""
     from monitor.config import load_config  # noqa: PLC0415 - a third of a second that --help need not wait for
-    from monitor.config.secrecy import redact  # noqa: PLC0415 - the same
+    from monitor.service import configure_logging, redact  # noqa: PLC0415 - the same
 
     secrets: tuple[str, ...] = ()
     try:
         loaded = load_config(config, overrides or [])
         secrets = loaded.config.secrets
         if log_to_stderr:
-            from monitor.service import configure_logging  # noqa: PLC0415 - the same
-
             configure_logging(loaded.config.log.level, sys.stderr, loaded.config.node.id, secrets=secrets)
         code = verb(loaded)
         print(end="", flush=True)  # noqa: T201 - here, not at the interpreter's end; nothing where stdout is closed
@@ -252,10 +249,5 @@ def _do(
 def _version(*, given: bool) -> None:
     if not given:
         return
-    try:
-        version = metadata.version("cry-monitor")
-    except metadata.PackageNotFoundError:  # a checkout that is not installed
-        project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
-        version = f"{project['project']['version']} (not installed)"
-    typer.echo(f"cry-monitor {version}")
+    typer.echo(f"cry-monitor {metadata.version('cry-monitor')}")
     raise typer.Exit

@@ -1,9 +1,11 @@
 """What we owe the host: one kind of log line, and a word to the service manager."""
 
+import functools
 import logging
 import math
 import numbers
 import os
+import re
 import socket
 import sys
 import threading
@@ -14,14 +16,44 @@ from typing import NoReturn, TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from monitor.config.secrecy import redact
-
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 CHATTY = ("amqtt", "asyncio", "transitions")
 """Libraries whose `info` is of no use to whoever runs this; shown with `log.level = "debug"`."""
 
+STARS = "**********"
+
+URL_LOGIN = re.compile(r"(?<=://)[^/\s]+(?=@)")
+"""`user:password` in `rtsp://user:password@camera/1`, up to the last @: a password may hold one."""
+
+SHORT = 8
+"""A secret shorter than this is blotted out as a whole word only: a password `cry` would else eat every line."""
+
 FIRST = ("ts", "level", "event", "thread", "node")
+
+
+def redact(text: str, secrets: Sequence[str] = ()) -> str:
+    """Put stars in the place of every secret in `text`, and of every URL's login."""
+    for pattern in _patterns(tuple(secrets)):
+        text = pattern.sub(STARS, text)
+    return URL_LOGIN.sub(STARS, text)
+
+
+@functools.cache
+def _patterns(secrets: tuple[str, ...]) -> list[re.Pattern[str]]:
+    """What to look for: each secret as it is, and as Python quotes it in an exception, from the longest down."""
+    forms = {
+        form
+        for secret in filter(None, secrets)
+        for form in (
+            secret,
+            repr(secret)[1:-1],
+            ascii(secret)[1:-1],
+            repr(secret.encode(errors="backslashreplace"))[2:-1],
+        )
+    }
+    exact = [(form, re.escape(form)) for form in sorted(forms, key=len, reverse=True)]
+    return [re.compile(word if len(form) >= SHORT else rf"(?<!\w){word}(?!\w)") for form, word in exact]
 
 
 def configure_logging(level: str, stream: TextIO, node: str, secrets: Sequence[str] = ()) -> None:

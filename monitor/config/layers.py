@@ -22,6 +22,9 @@ CONFIG_VARIABLE = "CRY_CONFIG"
 IMPLICIT_FILES = (Path("cry-monitor.toml"), Path("/etc/cry-monitor/config.toml"))
 """Where a file is looked for when none is named."""
 
+DEEPEST = 8
+"""Levels of tables that are looked into: more than any key has; `a.a.a...` in a file cannot overrun the stack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -87,7 +90,7 @@ def _leaves(table: Mapping[str, object], prefix: KeyPath, layer: str) -> Iterato
     """Flatten nested tables; an empty one (`[rooms.attic]`) is a value too, since it brings a room into being."""
     for key, value in table.items():
         path = (*prefix, key)
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and len(path) < DEEPEST:
             yield from _leaves(value, path, layer)
         else:
             yield Leaf(path, value, layer)

@@ -97,7 +97,7 @@ class RoomConfig(Table):
     @classmethod
     def _only_for_file(cls, value: float, info: ValidationInfo) -> float:
         source = info.data.get("source")
-        if source not in ("file", None):
+        if source not in ("file", None) and value != cls.model_fields[info.field_name or ""].default:
             raise ValueError(f'has no effect with source = "{source}"; set source = "file" or remove it')
         return value
 

@@ -18,7 +18,7 @@ from monitor.config.keys import (
     siblings,
 )
 from monitor.config.layers import Leaf
-from monitor.config.secrecy import STARS, is_secret, redact
+from monitor.config.secrecy import STARS, has_login, is_secret
 
 SHOWN = 80
 """Characters of a value that an error repeats; the file holds the rest."""
@@ -77,7 +77,8 @@ def show_value(path: KeyPath, value: object) -> str:
         shown = f'"{value}"' if isinstance(value, str) and value.isprintable() else repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, which Python does not print
         return "(too long to show)"
-    shown = redact(shown)
+    if has_login(shown):
+        return STARS
     return shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
 
 

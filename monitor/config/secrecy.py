@@ -1,24 +1,9 @@
-"""What no output may contain: the configured secrets, and a login inside a URL."""
+"""What an error may not repeat: a value that is a secret, or may be one in the wrong place."""
 
 import difflib
-import re
 from collections.abc import Sequence
 
 STARS = "**********"
-
-URL_LOGIN = re.compile(r"(?<=://)[^/\s]+(?=@)")
-"""`user:password` in `rtsp://user:password@camera/1`, up to the last @: a password may hold one."""
-
-SHORT = 8
-"""A secret shorter than this is blotted out as a whole word only: a password `cry` would else eat every line."""
-
-
-def redact(text: str, secrets: Sequence[str] = ()) -> str:
-    """Put stars in the place of every secret in `text`, and of every URL's login."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        exact = re.escape(secret)
-        text = re.sub(exact if len(secret) >= SHORT else rf"(?<!\w){exact}(?!\w)", STARS, text)
-    return URL_LOGIN.sub(STARS, text)
 
 
 def is_secret(path: Sequence[str]) -> bool:
@@ -32,3 +17,8 @@ def is_secret(path: Sequence[str]) -> bool:
         ):
             return True
     return False
+
+
+def has_login(text: str) -> bool:
+    """Whether there may be a login in a URL (`rtsp://user:password@camera/1`)."""
+    return "@" in text.partition("://")[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from monitor.config import Loaded
-from monitor.config.secrecy import STARS, redact
+from monitor.service import STARS, redact
 
 COLUMN = 40
 """Where the layers stand, if the value leaves room."""
