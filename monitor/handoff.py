@@ -4,7 +4,7 @@
 | --- | --- | --- | --- |
 | `SegmentQueue` | capture -> detect | 2 segments a room | that room's oldest is replaced; markers are never dropped |
 | `Reports` | capture, detect, MQTT client -> publish | 1 000 | oldest telemetry goes, then health, then the oldest |
-| `Outbox` | publish -> broker | 1 000, 20 in flight | same-topic messages coalesce; then the oldest event goes |
+| `Outbox` | publish -> broker | 1 000, 20 in flight | one a topic; then telemetry, then the oldest event goes |
 | `Inbox` | publish -> the owner of a setting | 32 | the newest is refused |
 
 Every loss is counted in `dropped`.
@@ -130,6 +130,10 @@ class Sendable(Protocol):
     def coalesce_key(self) -> str | None:
         """Its topic where only the newest matters; None for an event, of which each matters."""
 
+    @property
+    def expendable(self) -> bool:
+        """Whether it is telemetry, of which the next comes in a moment."""
+
 
 M = TypeVar("M", bound=Sendable)
 
@@ -153,7 +157,7 @@ class Outbox(Generic[M]):
         return len(self._waiting) + len(self._in_flight)
 
     def put(self, message: M) -> M | None:
-        """Add `message` at the end; return what was lost for it: nothing, or the oldest event when full.
+        """Add `message` at the end; return what was lost for it: nothing, or when full telemetry, or the oldest event.
 
         A waiting message with the same `coalesce_key` gives way to it, unless it is part of an announcement; that is
         no loss.
@@ -164,9 +168,10 @@ class Outbox(Generic[M]):
         if len(self) <= self._bound:
             return None
         waiting = list(enumerate(self._waiting))
-        states = (place for place, old in waiting[self._announced :] if old.coalesce_key is not None)
+        telemetry = (place for place, old in waiting if old.expendable)
+        # Never state: there is one of each topic at most, and without it the broker would hold something untrue.
         events = (place for place, old in waiting if old.coalesce_key is None)
-        place = next(states, next(events, 0))
+        place = next(telemetry, next(events, 0))
         lost = self._waiting[place]
         del self._waiting[place]
         self._announced -= place < self._announced

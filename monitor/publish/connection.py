@@ -62,17 +62,21 @@ class Connection:
             return longest_s
         return min(longest_s, max(0.0, self._next_try_s - self._clock()))
 
-    def look(self) -> LinkDown | None:
-        """Return the end of a connection whose thread died without a word, or that took too long to come.
+    @property
+    def dead(self) -> bool:
+        """Whether the client's thread has ended. Ask before the waiting reports are taken: its last word is there."""
+        return self._link is not None and self._link.ended
 
-        Take the reports that wait after this call, not before: a thread that says its last word and ends is no
-        silent death.
+    def overdue(self, *, dead: bool) -> LinkDown | None:
+        """Return the end of a connection that told of none itself; ask after the waiting reports are taken.
+
+        Args:
+            dead: What `dead` said before: a thread that said its last word and ended is no silent death.
         """
-        link = self._link
-        if link is None:
+        if self._link is None:
             return None
-        if link.ended:
-            return LinkDown(self._number, "the MQTT client stopped without a word", refused=False, connected_for_s=None)
+        if dead:
+            return LinkDown(self._number, "the MQTT client died without a word", refused=False, connected_for_s=None)
         if not self.up and self._clock() - self._began_s >= ATTEMPT_S:
             return LinkDown(self._number, f"no answer within {ATTEMPT_S:.0f} s", refused=False, connected_for_s=None)
         return None

@@ -25,13 +25,13 @@ log = structlog.get_logger()
 STOP_BUDGET_S: Final = 3.0
 """For the last words; a service manager waits for it."""
 
-_LONGEST_WAIT_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 0.5
 
 
 class Publisher:
     """Runs in a `monitor.threads.Loop`: `turn`, and after an orderly stop `finish`, and `close`.
 
-    `turn` blocks at most 1 s for reports and 0.2 s for the history, never for the network.
+    `turn` blocks at most 0.5 s for reports and 0.2 s for the history, never for the network.
     """
 
     def __init__(  # noqa: PLR0913 - everything it needs is given, each by name
@@ -94,11 +94,11 @@ class Publisher:
         if not self._recovered:
             self._recovered = True
             self._recover()
-        end = self._connection.look()
+        dead = self._connection.dead
         for report in self._reports.take_all(self._connection.wait_s(_LONGEST_WAIT_S)):
             self._take(report)
             self._send()  # one by one: state gives way to newer state only where the broker cannot keep up
-        if end is not None:
+        if (end := self._connection.overdue(dead=dead)) is not None:
             self._on_down(end)
         now = self._now()
         self._history.tick(now.monotonic_s, now.at)

@@ -49,6 +49,11 @@ class Message:
         """The topic, of which only the newest message matters; None for an event, of which each matters."""
         return self.topic if self.event is None else None
 
+    @property
+    def expendable(self) -> bool:
+        """Whether it is telemetry, of which the next comes in a moment."""
+        return self.qos == 0
+
 
 @dataclass(frozen=True, slots=True)
 class RoomState:

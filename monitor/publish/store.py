@@ -206,12 +206,11 @@ class Store:
 
     def _migrate(self, db: sqlite3.Connection, version: int, migrations: Sequence[Sequence[str]]) -> None:
         """Bring the file up to date in one transaction, an older one after a copy of it is made beside."""
+        copy = self.path.with_name(f"{self.path.name}.v{version}")
         if version:
-            copy = self.path.with_name(f"{self.path.name}.v{version}")
             _make_private(copy)
             with contextlib.closing(sqlite3.connect(copy)) as target:
                 db.backup(target)
-            log.info("history_migrated", path=str(self.path), copy=str(copy), of=version, to=len(migrations))
         db.execute("BEGIN IMMEDIATE")
         try:
             for statements in migrations[version:]:
@@ -222,6 +221,8 @@ class Store:
         except BaseException:
             db.execute("ROLLBACK")
             raise
+        if version:
+            log.info("history_migrated", path=str(self.path), copy=str(copy), of=version, to=len(migrations))
 
     def _set_aside(self, fault: str) -> None:
         stamp = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y%m%dT%H%M%SZ")

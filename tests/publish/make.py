@@ -15,7 +15,7 @@ from monitor.records import Applied, Command, Event, EventType, Level, RoomHealt
 from monitor.threads import Loop
 
 T0 = 1_790_000_000.25
-"""2026-09-21T13:33:20.250Z."""
+"""2026-09-21T14:13:20.250Z."""
 
 
 def event(event_type: EventType = "cry_started", number: int = 1, **changes: object) -> Event:
@@ -92,6 +92,8 @@ class Service:
         settings: Mapping[Key, str] | None = None,
         broker: Broker | None = None,
         port: int = 1883,
+        retry_s: float = 0.05,
+        history_failing: bool = False,
     ) -> None:
         self.clock = Clock()
         self.reports: Reports[object] = Reports()
@@ -109,7 +111,8 @@ class Service:
             store=store,
             clock=self.clock,
             wall=self.clock.wall,
-            uniform=lambda low, _high: low * 0.05,  # tests need not wait a second for a broker that is back
+            uniform=lambda _low, _high: retry_s,
+            history_failing=history_failing,
         )
         self.loop = Loop("publish", self.publisher, clock=self.clock)
 

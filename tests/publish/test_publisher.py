@@ -1,30 +1,299 @@
-"""The publisher with a real broker."""
+"""The publisher with a real broker: what goes out, in which order, and what becomes of it when one of the two dies."""
 
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 import pytest
-from mqtt_broker import Mosquitto, Recorder, wait_until
-from publish.make import Service, event, health, level
+import structlog
+from mqtt_broker import Mosquitto, Received, Recorder, recording, wait_until
+from publish.make import Service, event, health, level, store
 
-from monitor.publish import Broker
+from monitor.publish import Broker, Store
+from monitor.records import Applied
 
 pytestmark = pytest.mark.broker
 
+STATUS = "cry/home/status"
+EVENT = "cry/home/nursery/event"
+STATE = "cry/home/nursery/state"
+AVAILABILITY = "cry/home/nursery/availability"
 
-def states(recorder: Recorder) -> list[object]:
+
+def payloads(received: list[Received], topic: str) -> list[dict[str, object]]:
+    """Return what was said on a topic of JSON, in order."""
+    return [json.loads(message.payload) for message in received if message.topic == topic]
+
+
+def crying(received: list[Received]) -> list[object]:
     """Return what `state` said of crying, in order."""
-    return [json.loads(m.payload)["crying"] for m in recorder.received if m.topic == "cry/home/nursery/state"]
+    return [state["crying"] for state in payloads(received, STATE)]
+
+
+def wait_for_events(recorder: Recorder, count: int) -> list[dict[str, object]]:
+    """Wait for so many events, and return them."""
+    return payloads(recorder.wait_for(lambda all_: len(payloads(all_, EVENT)) >= count, f"{count} events"), EVENT)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_cry_goes_out(broker: Mosquitto, recorder: Recorder, protocol: Literal["5", "3.1.1"]) -> None:
     """A cry that starts and ends is two events, and `state` follows each; both protocols."""
     with Service(broker=Broker("127.0.0.1", broker.port, protocol=protocol)) as service:
-        recorder.wait_for_message("cry/home/status", b"online")
+        recorder.wait_for_message(STATUS, b"online")
         service.tell(health(), level(), event("cry_started"), event("cry_ended"))
-        recorder.wait_for(lambda all_: sum(m.topic.endswith("/event") for m in all_) == 2, "two events")
-        wait_until(lambda: states(recorder)[-1] == "OFF", "state is OFF again")
-    events = [json.loads(m.payload) for m in recorder.received if m.topic.endswith("/event")]
+        wait_for_events(recorder, 2)
+        recorder.wait_for(lambda all_: crying(all_)[-1] == "OFF", "state is OFF again")
+    recorder.wait_for_message(STATUS, b"offline")
+    received = recorder.received
+    assert [e["event_type"] for e in payloads(received, EVENT)] == ["cry_started", "cry_ended"]
+    assert crying(received) == [None, "OFF", "ON", "OFF", None]
+    assert payloads(received, "cry/home/nursery/level") == [{"v": 1, "dbfs": -41.3, "gate": "closed", "score": 0.02}]
+    flags = {message.topic: (message.retain, message.qos) for message in received}
+    assert (flags[EVENT], flags[STATE], flags["cry/home/nursery/level"]) == ((False, 1), (True, 1), (False, 0))
+
+
+def test_online_is_said_last(broker: Mosquitto, recorder: Recorder) -> None:
+    """On a connect: settings, `state`, availability, the events that wait, `online`; later state comes after it."""
+    service = Service(port=broker.port, rooms=[f"room{n}" for n in range(12)])
+    service.tell(*(health(room=f"room{n}") for n in range(12)))
+    service.tell(*(event(number=n, room=f"room{n % 12}") for n in range(30)))
+    with service:
+        recorder.wait_for_message(STATUS, b"online")
+        names = [topic.rpartition("/")[2] for topic in recorder.topics()]
+    order = [name for n, name in enumerate(names[: names.index("status")]) if n == 0 or names[n - 1] != name]
+    # Each room's two settings stand side by side.
+    assert [name for name in order if name not in {"enabled", "sensitivity"}] == [
+        "state",
+        "availability",
+        "event",
+        "health",
+    ]
+    assert names.index("state") == 24
+    assert names.count("event") == 30
+    assert names[:24] == ["enabled", "sensitivity"] * 12
+
+
+def test_a_loss_is_told_in_order(broker: Mosquitto, recorder: Recorder) -> None:
+    """Availability `offline`, `cry_ended`, `state` with null; `crying` is never OFF on the way."""
+    with Service(port=broker.port) as service:
+        service.tell(health(), event("cry_started"))
+        wait_for_events(recorder, 1)
+        recorder.wait_for(lambda all_: crying(all_)[-1:] == ["ON"], "state is ON")
+        recorder.clear()
+        service.tell(health(hearing=False), event("cry_ended", ended_by="source_lost"))
+        received = recorder.wait_for(lambda all_: any(m.topic == STATE for m in all_), "state")
+    told = [m for m in received if m.topic in {AVAILABILITY, EVENT, STATE}]
+    assert [m.topic for m in told] == [AVAILABILITY, EVENT, STATE]
+    assert told[0].payload == b"offline"
+    assert payloads(told, STATE)[0]["crying"] is None
+
+
+def test_a_broker_that_lost_everything_is_told_everything(
+    broker: Mosquitto, recorder: Recorder, tmp_path: Path
+) -> None:
+    """The broker is killed and comes back empty: state is there again, what happened meanwhile arrives, marked late."""
+    history = store(tmp_path)
+    service = Service(port=broker.port, store=history, retry_s=300.0)
+    with service:
+        service.tell(health())
+        recorder.wait_for_message(AVAILABILITY, b"online")
+        service.clock.move_on(31)  # a connection that ends sooner is followed by a minute's wait
+        broker.kill()
+        wait_until(lambda: not service.publisher.connected, "the loss is noticed")
+        service.tell(event("cry_started"), level(), Applied("nursery", "sensitivity", "high"))
+        wait_until(lambda: history_holds(tmp_path, 1), "stored")
+        service.clock.move_on(200)
+        service.tell(event("cry_ended", at=event().at + 200))
+        wait_until(lambda: history_holds(tmp_path, 2), "stored")
+        broker.start()
+        with recording(broker.port) as again:
+            assert again.received == []
+            service.clock.move_on(101)
+            again.wait_for_message(STATUS, b"online")
+            received = again.received
+    events = payloads(received, EVENT)
     assert [e["event_type"] for e in events] == ["cry_started", "cry_ended"]
-    assert states(recorder) == [None, "OFF", "ON", "OFF", None]
+    assert [e["late"] for e in events] == [True, True]
+    assert crying(received) == ["OFF"]
+    assert "cry/home/nursery/level" not in [m.topic for m in received]
+    assert b"high" in [m.payload for m in received]
+    assert [m.topic for m in received if m.topic.startswith(STATUS)] == [STATUS]
+
+
+def test_what_is_older_than_ten_minutes_is_kept_in_history_only(
+    broker: Mosquitto, recorder: Recorder, tmp_path: Path
+) -> None:
+    """An event that waited over 10 minutes is not sent: that is logged, and no later start sends it."""
+    broker.pause()
+    history = store(tmp_path)
+    service = Service(port=broker.port, store=history, retry_s=0.1)
+    with structlog.testing.capture_logs() as logs:
+        with service:
+            service.tell(event("cry_started"), health())
+            wait_until(lambda: history_holds(tmp_path, 1), "stored")
+            service.clock.move_on(601)
+            service.tell(event("cry_ended"))
+            wait_until(lambda: history_holds(tmp_path, 2), "stored")
+            broker.resume()
+            events = wait_for_events(recorder, 1)
+        assert [e["event_type"] for e in events] == ["cry_ended"]
+        assert "event_kept_in_history_only" in [line["event"] for line in logs]
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        rows = db.execute("SELECT event_type, delivered_at IS NOT NULL, expired FROM events ORDER BY rowid").fetchall()
+    assert rows == [("cry_started", 0, 1), ("cry_ended", 1, 0)]
+
+
+def history_holds(folder: Path, count: int) -> bool:
+    """Return whether so many events are in the history."""
+    with closing(sqlite3.connect(folder / "history.db")) as db:
+        held: int = db.execute("SELECT count(*) FROM events").fetchone()[0]
+        return held >= count
+
+
+def test_a_cry_that_the_service_died_in_is_ended(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
+    """At the next start its `cry_ended` goes out before `online`, with `interrupted`, late; so does what nobody got."""
+    died = store(tmp_path)
+    died.append(event("cry_started"))
+    died.touch("e1", event().at + 40)
+    died.close()
+    service = Service(port=broker.port, store=store(tmp_path))
+    service.clock.move_on(100)
+    with service:
+        recorder.wait_for_message(STATUS, b"online")
+        received = recorder.received
+    events = payloads(received, EVENT)
+    assert [(e["event_type"], e["ended_by"], e["late"]) for e in events] == [
+        ("cry_started", None, True),
+        ("cry_ended", "interrupted", True),
+    ]
+    assert crying(received)[0] is None
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        assert db.execute("SELECT ended_by FROM episodes").fetchall() == [("interrupted",)]
+
+
+def test_a_delivered_event_is_not_sent_at_the_next_start(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
+    """What the broker has acknowledged is done with, over a restart too."""
+    with Service(port=broker.port, store=store(tmp_path)) as service:
+        service.tell(health(), event("cry_started"), event("cry_ended"))
+        wait_for_events(recorder, 2)
+    recorder.clear()
+    with Service(port=broker.port, store=store(tmp_path)):
+        recorder.wait_for_message(STATUS, b"online")
+        assert payloads(recorder.received, EVENT) == []
+
+
+def test_alerts_go_out_though_the_history_fails(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
+    """A locked history makes `problem: store` and delays an event by 0.2 s at most; nothing is missing later."""
+    history = store(tmp_path)
+    with Service(port=broker.port, store=history) as service:
+        service.tell(health())
+        recorder.wait_for_message(STATUS, b"online")
+        with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began_s = time.monotonic()
+            service.tell(event("cry_started"), event("cry_ended"))
+            wait_for_events(recorder, 2)
+            assert time.monotonic() - began_s < 2.0
+            recorder.wait_for(lambda all_: payloads(all_, STATE)[-1]["problem"] == "store", "the problem in state")
+            recorder.wait_for(lambda all_: payloads(all_, "cry/home/health")[-1]["problem"] == "store", "and in health")
+            other.execute("ROLLBACK")
+        recorder.wait_for(lambda all_: payloads(all_, STATE)[-1]["problem"] == "ok", "the problem is over")
+    assert history_holds(tmp_path, 2)
+
+
+def test_without_a_history_alerts_go_out(broker: Mosquitto, recorder: Recorder) -> None:
+    """A history that could not be opened is a problem that is said, and no more."""
+    with Service(port=broker.port, history_failing=True) as service:
+        service.tell(health(), event("cry_started"))
+        wait_for_events(recorder, 1)
+        recorder.wait_for(lambda all_: payloads(all_, STATE)[-1]["problem"] == "store", "the problem in state")
+
+
+def test_a_burst_arrives_whole_and_in_order(broker: Mosquitto, recorder: Recorder) -> None:
+    """900 events at once: 20 are in flight at a time, none is lost and none overtakes another."""
+    with Service(port=broker.port) as service:
+        recorder.wait_for_message(STATUS, b"online")
+        service.tell(*(event(number=n) for n in range(900)))
+        events = wait_for_events(recorder, 900)
+    assert [e["episode_id"] for e in events] == [f"e{n}" for n in range(900)]
+
+
+def test_a_room_that_is_no_longer_configured_is_cleared(broker: Mosquitto, recorder: Recorder) -> None:
+    """Its retained topics are cleared; other nodes and our own rooms are left alone."""
+    for name in ("state", "enabled", "sensitivity", "availability"):
+        recorder.send(f"cry/home/attic/{name}", b"old", retain=True)
+        recorder.send(f"cry/other/attic/{name}", b"old", retain=True)
+    recorder.clear()
+    with Service(port=broker.port):
+        recorder.wait_for_message("cry/home/attic/availability", b"")
+    with recording(broker.port) as later:
+        later.send("done", b"")
+        later.wait_for_message("done")
+        kept = {m.topic for m in later.received if m.retain}
+    assert not [topic for topic in kept if topic.startswith("cry/home/attic/")]
+    assert {f"cry/other/attic/{name}" for name in ("state", "enabled", "sensitivity", "availability")} <= kept
+    assert AVAILABILITY in kept
+
+
+def test_the_last_words_are_acknowledged(broker: Mosquitto, recorder: Recorder) -> None:
+    """On an orderly stop in a cry: availability, `cry_ended`, `state` with null, and `offline` last, retained."""
+    with Service(port=broker.port) as service:
+        service.tell(health(), event("cry_started"))
+        wait_for_events(recorder, 1)
+        recorder.wait_for(lambda all_: crying(all_)[-1] == "ON", "state is ON")
+        recorder.wait_for_message(STATUS, b"online")
+        recorder.clear()
+        service.tell(event("cry_ended", ended_by="stopped"))
+    recorder.wait_for_message(STATUS, b"offline")
+    received = recorder.received
+    assert [m.topic for m in received if m.topic in {AVAILABILITY, EVENT, STATE, STATUS}] in (
+        [AVAILABILITY, EVENT, STATE, STATUS],
+        [AVAILABILITY, EVENT, STATE, AVAILABILITY, STATE, STATUS],
+    )
+    assert all(state["crying"] is None for state in payloads(received, STATE))
+    assert received[-1].retain
+
+
+def test_a_broker_that_hangs_does_not_hold_up_the_stop(broker: Mosquitto, recorder: Recorder) -> None:
+    """The stop takes its 3 s and no more; when the broker goes on, the will says `offline`."""
+    service = Service(port=broker.port)
+    with service:
+        recorder.wait_for_message(STATUS, b"online")
+        broker.pause()
+        service.tell(health(), event("cry_started"))
+        began_s = time.monotonic()
+        service.stop()
+        assert time.monotonic() - began_s < 4.5
+        broker.resume()
+        recorder.wait_for_message(STATUS, b"offline")
+
+
+def test_a_service_that_is_killed_is_offline_by_its_will(broker: Mosquitto, recorder: Recorder) -> None:
+    """SIGKILL leaves no last words; the broker says `offline` for us, retained."""
+    program = f"""
+        import sys
+        sys.path[:0] = [{os.fspath(Path(__file__).parents[2])!r}, {os.fspath(Path(__file__).parents[1])!r}]
+        from publish.make import Service
+        with Service(port={broker.port}) as service:
+            service.loop.join(60.0)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.DEVNULL) as process:
+        recorder.wait_for_message(STATUS, b"online")
+        process.send_signal(signal.SIGKILL)
+    assert recorder.wait_for_message(STATUS, b"offline").retain
+
+
+def test_memory_keeps_nothing(broker: Mosquitto, recorder: Recorder) -> None:
+    """A demonstration's history works as any other."""
+    with Service(port=broker.port, store=Store(Path(":memory:"))) as service:
+        service.tell(health(), event("cry_started"))
+        wait_for_events(recorder, 1)
+    assert not Path(":memory:").exists()

@@ -1,0 +1,310 @@
+"""What the broker and the network can do to us: none of it holds up a turn, and each is said once."""
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import structlog
+from mqtt_broker import Mosquitto, Recorder, find, recording, running, wait_until
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+from publish.make import Service, event, health
+from pydantic import SecretStr
+
+from monitor.errors import DeliveryError
+from monitor.publish import Broker, Messages
+from monitor.publish.connection import Connection
+from monitor.publish.reports import LinkReport
+
+STATUS = "cry/home/status"
+
+
+@contextmanager
+def listener(answer: bytes = b"") -> Iterator[int]:
+    """Listen on a port, say `answer` to who comes, and then nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    accepted.append(server.accept()[0])
+                    accepted[-1].sendall(answer)
+            except OSError:
+                return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+def lost(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventDict]:
+    """Return the lines about a connection that is lost or never came."""
+    return [line for line in logs if line["event"] == "mqtt_lost"]
+
+
+def longest_turn_s(service: Service, turns: int) -> float:
+    """Run turns in this thread; return how long the longest took."""
+    longest = 0.0
+    for _ in range(turns):
+        began_s = time.monotonic()
+        service.publisher.turn()
+        longest = max(longest, time.monotonic() - began_s)
+    return longest
+
+
+def test_a_broker_that_says_nothing_holds_up_no_turn() -> None:
+    """TCP opens and then nothing comes: each turn stays under 1 s, and the stop gives up at once."""
+    with listener() as port:
+        service = Service(port=port)
+        service.tell(health(), event())
+        assert longest_turn_s(service, 4) < 1.0
+        began_s = time.monotonic()
+        service.publisher.finish()
+        service.publisher.close()
+        assert time.monotonic() - began_s < 0.5
+
+
+def test_a_name_that_never_resolves_holds_up_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that hangs costs a thread of the client's, never one of ours; no more than 4 such tries stand."""
+    answered = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        answered.wait(60.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    before = threading.active_count()
+    try:
+        service = Service(broker=Broker("broker.invalid"), retry_s=0.0)
+        service.tell(health(), event())
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(6):
+                assert longest_turn_s(service, 2) < 1.0
+                service.clock.move_on(61)
+        assert threading.active_count() - before == 4
+        assert [line["failures"] for line in lost(logs)] == [1]
+        assert "no answer within 60 s" in lost(logs)[0]["err"]
+        service.publisher.finish()
+        service.publisher.close()
+    finally:
+        answered.set()
+
+
+def test_a_server_of_another_kind_is_no_broker() -> None:
+    """Whatever comes from the port, also what kills the client's thread, is a lost connection, tried again."""
+    for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, b"\x20\x00", b"\x20\x03\x00\x00\xff", b"\xff" * 64):
+        with listener(answer) as port, structlog.testing.capture_logs() as logs:
+            service = Service(port=port)
+            for _ in range(100):
+                service.publisher.turn()
+                if lost(logs):
+                    break
+            service.publisher.close()
+        assert len(lost(logs)) == 1, answer
+
+
+@pytest.mark.broker
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_client_that_dies_without_a_word_is_noticed(broker: Mosquitto) -> None:
+    """A fault in the client's thread tells nobody: that the thread is gone is a lost connection all the same."""
+
+    def die(_report: LinkReport) -> None:
+        raise RuntimeError
+
+    connection = Connection(Broker("127.0.0.1", broker.port), Messages("cry", "home", []).status("offline"), die)
+    connection.try_again()
+    assert connection.overdue(dead=False) is None
+    wait_until(lambda: connection.dead, "the thread is gone")
+    end = connection.overdue(dead=True)
+    assert end is not None
+    assert connection.went_down(end)
+    assert not connection.went_down(end), "one connection ends once"
+    connection.hang_up()
+
+
+def test_a_broker_that_is_away_is_one_warning() -> None:
+    """The first failure says host, port, reason and that it is tried again; the next 99 are silent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with structlog.testing.capture_logs() as logs:
+        with Service(port=port, retry_s=0.0) as service:
+            wait_until(lambda: len(lost(logs)) == 2, "the 101st failure", 60.0)
+        assert not service.publisher.connected
+    assert [line["failures"] for line in lost(logs)] == [1, 101]
+    assert "refused" in lost(logs)[0]["err"]
+    assert lost(logs)[0]["port"] == port
+
+
+@pytest.mark.parametrize(
+    ("broker", "named"),
+    [
+        (Broker("x" * 64 + ".lan"), "mqtt.host"),
+        (Broker(""), "mqtt.host"),
+        (Broker(tls=True, ca_file=Path("/absent/ca.pem")), "/absent/ca.pem"),
+        (Broker(tls=True, cert_file=Path("/absent/cert.pem")), "mqtt.cert_file"),
+    ],
+)
+def test_settings_that_cannot_be_tried_are_one_warning_with_a_fix(broker: Broker, named: str) -> None:
+    """What the client would die of in its own thread is found before, named, and tried again each minute."""
+    with structlog.testing.capture_logs() as logs:
+        service = Service(broker=broker)
+        service.publisher.turn()
+        service.publisher.turn()
+        service.publisher.close()
+    (line,) = lost(logs)
+    assert named in line["err"]
+    assert line["again_in_s"] == 60.0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_wrong_password_is_one_clear_line(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
+    """The line says that the login is refused and which keys to look at; 60 s until the next try; no password in it."""
+    secret = "correct horse battery staple"  # noqa: S105 - it is what must not show
+    with running(Mosquitto(tmp_path, users={"cry": "right"})) as mosquitto, structlog.testing.capture_logs() as logs:
+        login = Broker("127.0.0.1", mosquitto.port, protocol=protocol, username="cry", password=SecretStr(secret))
+        with Service(broker=login):
+            wait_until(lambda: lost(logs), "the refusal is noticed")
+    (line,) = lost(logs)
+    assert "authori" in line["err"].lower()
+    assert "mqtt.password_file" in line["fix"]
+    assert line["again_in_s"] == 60.0
+    assert secret not in repr(logs)
+    assert secret not in repr(login)
+
+
+@pytest.mark.broker
+def test_the_right_password_lets_us_in(tmp_path: Path) -> None:
+    """User and password of the configuration open the broker."""
+    with running(Mosquitto(tmp_path, users={"cry": "right"})) as mosquitto:
+        login = Broker("127.0.0.1", mosquitto.port, username="cry", password=SecretStr("right"))
+        with Service(broker=login), recording(mosquitto.port, user=("cry", "right")) as recorder:
+            recorder.wait_for_message(STATUS, b"online")
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_second_client_with_our_id_is_not_fought(broker: Mosquitto, protocol: Literal["5", "3.1.1"]) -> None:
+    """Thrown out by another with the same client id, we come back after 60 s, and say which key to look at."""
+    thief = Client(CallbackAPIVersion.VERSION2, client_id="cry_home", protocol=MQTTv5 if protocol == "5" else MQTTv311)
+    with (
+        structlog.testing.capture_logs() as logs,
+        Service(broker=Broker("127.0.0.1", broker.port, protocol=protocol)) as service,
+    ):
+        wait_until(lambda: service.publisher.connected, "connected")
+        thief.connect("127.0.0.1", broker.port)
+        thief.loop_start()
+        wait_until(lambda: lost(logs), "the loss is noticed")
+        thief.disconnect()
+        thief.loop_stop()
+    (line,) = lost(logs)
+    assert line["again_in_s"] == 60.0
+    assert "mqtt.client_id" in line["fix"]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_that_ends_in_order_is_found_again(
+    broker: Mosquitto, recorder: Recorder, protocol: Literal["5", "3.1.1"]
+) -> None:
+    """After a connection that stood for over 30 s the next try is soon, and `online` is said again."""
+    with Service(broker=Broker("127.0.0.1", broker.port, protocol=protocol)) as service:
+        recorder.wait_for_message(STATUS, b"online")
+        service.clock.move_on(31)
+        broker.stop()
+        wait_until(lambda: not service.publisher.connected, "the loss is noticed")
+        broker.start()
+        wait_until(lambda: service.publisher.connected, "connected again")
+
+
+@pytest.mark.broker
+def test_what_the_broker_forbids_is_said_once(tmp_path: Path) -> None:
+    """A topic that the access list does not allow makes one warning that names it; the rest goes out."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite +/home/status\ntopic read #\n")
+    with (
+        running(Mosquitto(tmp_path, settings=[f"acl_file {rules}"])) as mosquitto,
+        recording(mosquitto.port) as recorder,
+        structlog.testing.capture_logs() as logs,
+        Service(port=mosquitto.port) as service,
+    ):
+        recorder.wait_for_message(STATUS, b"online")
+        service.tell(health(), event())
+        wait_until(lambda: "mqtt_refused" in [line["event"] for line in logs], "the warning comes")
+    refused = [line for line in logs if line["event"] == "mqtt_refused"]
+    assert len(refused) == 1
+    assert "access list" in refused[0]["fix"]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate of 127.0.0.1 that vouches for itself, its key, and a locked key."""
+    folder = tmp_path_factory.mktemp("certificates")
+    openssl = find("openssl")
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        [openssl, "ec", "-in", folder / "key.pem", "-aes256", "-passout", "pass:x", "-out", folder / "locked.pem"],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def tls_broker(folder: Path, certificates: Path) -> Mosquitto:
+    """Return a broker that speaks TLS alone."""
+    return Mosquitto(folder, settings=[f"certfile {certificates / 'cert.pem'}", f"keyfile {certificates / 'key.pem'}"])
+
+
+@pytest.mark.broker
+def test_tls_with_a_certificate_of_our_own(tmp_path: Path, certificates: Path) -> None:
+    """With `ca_file` we trust a broker that no public authority vouches for, and speak to it encrypted."""
+    with running(tls_broker(tmp_path, certificates)) as mosquitto:
+        encrypted = Broker("127.0.0.1", mosquitto.port, tls=True, ca_file=certificates / "cert.pem")
+        with Service(broker=encrypted) as service:
+            wait_until(lambda: service.publisher.connected, "connected")
+            service.tell(health(), event())
+
+
+@pytest.mark.broker
+# The client's library leaves the socket of a failed handshake to the collector, which warns of it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, certificates: Path) -> None:
+    """Without `ca_file` the same broker is not spoken to, and the line says why."""
+    with (
+        running(tls_broker(tmp_path, certificates)) as mosquitto,
+        structlog.testing.capture_logs() as logs,
+        Service(broker=Broker("127.0.0.1", mosquitto.port, tls=True)),
+    ):
+        wait_until(lambda: lost(logs), "the refusal is noticed")
+    assert "certificate" in lost(logs)[0]["err"].lower()
+
+
+def test_a_locked_key_is_an_error_and_no_question(certificates: Path) -> None:
+    """OpenSSL would ask for the key's password on the terminal; a service must not wait for an answer."""
+    locked = Broker(tls=True, cert_file=certificates / "cert.pem", key_file=certificates / "locked.pem")
+    with pytest.raises(DeliveryError, match=r"locked\.pem"):
+        locked.tls_context()
+    plain = Broker(tls=True, cert_file=certificates / "cert.pem", key_file=certificates / "key.pem")
+    assert plain.tls_context().verify_mode is ssl.CERT_REQUIRED

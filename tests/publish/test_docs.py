@@ -1,0 +1,73 @@
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from publish.make import T0, event, health, level
+
+from monitor.publish import Message, Messages, is_retained
+from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
+from monitor.publish.late import LATE_AFTER_S, TOO_LATE_AFTER_S
+from monitor.publish.messages import SETTING_VALUES
+from monitor.publish.mqtt import KEEPALIVE_S
+from monitor.publish.picture import _PROBLEMS_FIRST_THAT_APPLIES, REPEAT_S, Now, Picture
+
+DOC = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+
+
+def spoken() -> dict[str, Message]:
+    """Return one message of each topic, as a cry begins."""
+    messages = Messages("cry", "home", ["nursery"])
+    settings = {("nursery", name): values[0] for name, values in SETTING_VALUES.items()}
+    picture = Picture(messages, settings, model_name="cry-1", version="0.1.0", now=Now(0.0, T0))
+    said = [
+        *picture.handle(dataclasses.replace(health(), heard_monotonic_s=61.2), Now(61.0, T0)),
+        *picture.handle(event(), Now(61.3, T0)),
+        *picture.handle(level(), Now(61.3, T0)),
+        picture.health(Now(61.4, T0), outbox=3),
+        *picture.announce(Now(61.4, T0))[0],
+        messages.status("online"),
+    ]
+    return {message.topic: message for message in said}
+
+
+@pytest.mark.parametrize("topic", [topic for topic, message in spoken().items() if message.payload[:1] == b"{"])
+def test_each_example_is_what_we_say(topic: str) -> None:
+    """The example of a payload is that payload, key for key in the same order."""
+    found = re.search(rf"^### `{topic}`\n\n```json\n(.*?)```", DOC, re.MULTILINE | re.DOTALL)
+    assert found, f"no example of {topic}"
+    assert list(json.loads(found[1]).items()) == list(json.loads(spoken()[topic].payload).items())
+
+
+def test_the_table_names_each_topic_and_whether_it_is_retained() -> None:
+    """Every topic that we speak on has its line, and says truly whether the broker keeps it."""
+    rows = dict(re.findall(r"^\| `(cry/[^`]*)` \| ([^|]*) \|", DOC, re.MULTILINE))
+    told = {topic: row for topic, row in rows.items() if not topic.endswith("/set")}
+    assert set(told) == set(spoken())
+    for topic, retained in told.items():
+        assert retained.startswith("yes") is is_retained(topic)
+
+
+def test_the_table_names_each_command_and_its_values() -> None:
+    """Every `/set` topic has its line, with all values."""
+    for setting, values in SETTING_VALUES.items():
+        row = re.search(rf"^\| `cry/home/nursery/{setting}/set` \| (.*) \|$", DOC, re.MULTILINE)
+        assert row
+        assert re.findall(r"`(\w+)`", row[1]) == list(values)
+
+
+def test_the_problems_stand_in_their_order() -> None:
+    """The first that applies is told, so the order is part of the contract."""
+    assert ", ".join(f"`{problem}`" for problem in _PROBLEMS_FIRST_THAT_APPLIES) in " ".join(DOC.split())
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    """Seconds in the text are the constants."""
+    text = " ".join(DOC.split())
+    assert f"delivered over {LATE_AFTER_S:.0f} s after" in text
+    assert f"Past {TOO_LATE_AFTER_S / 60:.0f} minutes" in text
+    assert f"It is {LONGEST_S:.0f} s after a refused login" in text
+    assert f"ended within {SHORT_CONNECTION_S:.0f} s" in text
+    assert f"Keepalive is {KEEPALIVE_S} s" in text
+    assert f"each {REPEAT_S:.0f} s" in text

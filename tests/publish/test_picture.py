@@ -1,0 +1,217 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from publish.make import T0, event, health, level
+
+from monitor.publish import Message, Messages
+from monitor.publish.picture import CRY_ENDED_WITHIN_S, REPEAT_S, Now, Picture
+from monitor.records import Applied, EndedBy, Event, Level, RoomHealth
+
+START = Now(1_000.0, T0)
+
+
+def after(seconds: float) -> Now:
+    """Return the instant so long after the start."""
+    return Now(START.monotonic_s + seconds, START.at + seconds)
+
+
+@pytest.fixture
+def picture(messages: Messages) -> Picture:
+    """The picture of one room, from which nothing has been heard."""
+    return Picture(
+        messages,
+        {("nursery", "enabled"): "ON", ("nursery", "sensitivity"): "normal"},
+        model_name="cry-1",
+        version="0.1.0",
+        now=START,
+    )
+
+
+@pytest.fixture
+def hearing(picture: Picture) -> Picture:
+    """The picture of a room that hears and is quiet, all of it said."""
+    picture.tick(START)
+    picture.handle(health(), START)
+    return picture
+
+
+def said(messages: list[Message]) -> list[str]:
+    """Return what messages say, in short."""
+    lines = []
+    for message in messages:
+        name = message.topic.rpartition("/")[2]
+        match name:
+            case "state":
+                lines.append(f"state {json.loads(message.payload)['crying']}")
+            case "event":
+                lines.append(json.loads(message.payload)["event_type"])
+            case "health" | "level":
+                lines.append(name)
+            case _:
+                lines.append(f"{name} {message.payload.decode()}")
+    return lines
+
+
+def state(messages: list[Message]) -> dict[str, object]:
+    """Return the last `state` among them."""
+    found: dict[str, object] = json.loads([m.payload for m in messages if m.topic.endswith("/state")][-1])
+    return found
+
+
+def test_before_the_first_sample_nobody_can_tell(picture: Picture) -> None:
+    """At the start a room is not quiet but unknown."""
+    assert said(picture.tick(START)) == ["state None", "health"]
+
+
+def test_a_room_that_begins_to_hear_is_quiet(picture: Picture) -> None:
+    """Availability and then `state` OFF, as soon as samples come."""
+    picture.tick(START)
+    assert said(picture.handle(health(), START)) == ["availability online", "state OFF"]
+
+
+def test_a_cry_is_an_event_and_then_state(hearing: Picture) -> None:
+    """The event comes first, then `state`, which carries what the event said."""
+    begun = hearing.handle(event("cry_started"), after(1))
+    assert said(begun) == ["cry_started", "state ON"]
+    assert state(begun)["episode_id"] == "e1"
+    assert state(begun)["confidence"] == 0.93
+    assert state(begun)["since"] == "2026-09-21T14:13:26.250Z"
+    ended = hearing.handle(event("cry_ended"), after(2))
+    assert said(ended) == ["cry_ended", "state OFF"]
+    assert (state(ended)["episode_id"], state(ended)["confidence"], state(ended)["reasons"]) == (None, None, {})
+
+
+def test_an_ongoing_cry_is_said_again_only_where_its_reason_changes(hearing: Picture) -> None:
+    """`cry_ongoing` brings a new `state` when the cause is known, else none: the 60 s repeat does."""
+    hearing.handle(event("cry_started"), after(1))
+    assert said(hearing.handle(event("cry_ongoing"), after(2))) == ["cry_ongoing"]
+    assert said(hearing.handle(event("cry_ongoing", reason="hungry"), after(3))) == ["cry_ongoing", "state ON"]
+
+
+def test_on_a_loss_the_end_of_the_cry_comes_before_state(hearing: Picture) -> None:
+    """Availability, `cry_ended`, `state` with null: nobody sees OFF, and nobody sees a cry of a deaf room."""
+    hearing.handle(event("cry_started"), after(1))
+    assert said(hearing.handle(health(hearing=False), after(2))) == ["availability offline"]
+    assert said(hearing.tick(after(3))) == ["health"]
+    assert said(hearing.handle(event("cry_ended", ended_by="source_lost"), after(4))) == ["cry_ended", "state None"]
+
+
+def test_without_a_cry_a_loss_is_said_at_once(hearing: Picture) -> None:
+    """No `cry_ended` is on its way, so nothing waits."""
+    lost = hearing.handle(health(hearing=False), after(2))
+    assert said(lost) == ["availability offline", "state None"]
+    assert (state(lost)["problem"], state(lost)["hearing"]) == ("source_lost", "OFF")
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "problem"),
+    [("source_lost", "source_lost"), ("source_ended", "source_ended"), ("disabled", "disabled"), ("stopped", "ok")],
+)
+def test_the_order_holds_where_detect_is_quicker(hearing: Picture, ended_by: EndedBy, problem: str) -> None:
+    """A `cry_ended` that means deafness makes the room deaf, before capture says so itself."""
+    hearing.handle(event("cry_started"), after(1))
+    lost = hearing.handle(event("cry_ended", ended_by=ended_by), after(2))
+    assert said(lost) == ["availability offline", "cry_ended", "state None"]
+    assert state(lost)["problem"] == problem
+    assert said(hearing.handle(health(), after(2.5))) == [], "an older report brought the room back"
+    assert said(hearing.handle(health(heard_monotonic_s=200.0), after(3))) == ["availability online", "state OFF"]
+
+
+def test_an_end_that_never_comes_is_not_waited_for(hearing: Picture) -> None:
+    """A detect that died must not keep `state` back for ever, nor leave a cry running."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.handle(health(hearing=False), after(2))
+    assert said(hearing.tick(after(2 + CRY_ENDED_WITHIN_S))) == ["state None", "health"]
+    assert said(hearing.handle(health(), after(30))) == ["availability online", "state OFF"]
+
+
+def test_state_and_health_are_repeated_each_minute(hearing: Picture) -> None:
+    """Once in 60 s each is said again, with nothing changed."""
+    assert said(hearing.tick(after(REPEAT_S - 1))) == []
+    assert said(hearing.tick(after(REPEAT_S))) == ["state OFF", "health"]
+    assert said(hearing.tick(after(REPEAT_S + 1))) == []
+
+
+def test_a_store_that_fails_is_a_problem_where_there_is_no_other(hearing: Picture) -> None:
+    """`problem` is `store` in room and node, at once; a room's own problem goes before it."""
+    failing = hearing.tick(after(1), store_failing=True)
+    assert said(failing) == ["state OFF", "health"]
+    assert state(failing)["problem"] == "store"
+    assert json.loads(failing[-1].payload)["problem"] == "store"
+    assert state(hearing.handle(health(problem="clipped"), after(2)))["problem"] == "clipped"
+    assert said(hearing.tick(after(3), store_failing=True)) == ["health"]
+    assert json.loads(hearing.tick(after(63), store_failing=False)[-1].payload)["problem"] == "clipped"
+
+
+def test_an_applied_setting_is_said_and_kept(hearing: Picture) -> None:
+    """The state topic follows the owner's answer, and the next connection announces the new value."""
+    assert said(hearing.handle(Applied("nursery", "sensitivity", "high"), after(1))) == ["sensitivity high"]
+    first, _ = hearing.announce(after(2))
+    assert "sensitivity high" in said(first)
+
+
+def test_an_announcement_says_online_last(hearing: Picture) -> None:
+    """Settings, `state`, availability; then the events that wait; then health and `online`."""
+    hearing.handle(event("cry_started"), after(1))
+    first, last = hearing.announce(after(2))
+    assert said(first) == ["enabled ON", "sensitivity normal", "state ON", "availability online"]
+    assert said(last) == ["health", "status online"]
+
+
+def test_an_announcement_does_not_wait_for_the_end_of_a_cry(hearing: Picture) -> None:
+    """A broker that knows nothing is told the state now; the `cry_ended` still follows."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.handle(health(hearing=False), after(2))
+    first, _ = hearing.announce(after(3))
+    assert said(first)[2:] == ["state None", "availability offline"]
+    assert said(hearing.handle(event("cry_ended", ended_by="source_lost"), after(4))) == ["cry_ended"]
+
+
+def test_the_last_words_leave_no_room_hearing(hearing: Picture) -> None:
+    """On a stop each room is offline and unknown, and `offline` is said last."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.handle(event("cry_ended", ended_by="stopped"), after(2))
+    assert said(hearing.stop(after(3))) == ["availability offline", "state None", "status offline"]
+
+
+def test_a_room_that_is_not_configured_says_nothing(picture: Picture) -> None:
+    """A record of an unknown room is dropped."""
+    assert picture.handle(event(room="attic"), START) == []
+    assert picture.running_episode("attic") is None
+
+
+RECORDS = st.one_of(
+    st.sampled_from([health(), health(problem="clipped"), health(hearing=False), level()]),
+    st.sampled_from([health(hearing=False, problem="disabled"), Applied("nursery", "enabled", "OFF")]),
+    st.builds(event, st.sampled_from(["cry_started", "cry_ongoing", "cry_ended"]), st.integers(1, 3)),
+    st.builds(
+        lambda by: event("cry_ended", ended_by=by),
+        st.sampled_from(["source_lost", "disabled", "stopped", "source_ended"]),
+    ),
+    st.just(None),
+)
+
+
+@given(records=st.lists(RECORDS, max_size=40), gap_s=st.sampled_from([0.1, 1.0, 20.0]))
+def test_deaf_is_never_off(records: list[Event | RoomHealth | Level | Applied | None], gap_s: float) -> None:
+    """Whatever happens in whatever order: `crying` is null exactly while `hearing` is OFF, and availability agrees."""
+    messages = Messages("cry", "home", ["nursery"])
+    picture = Picture(messages, {}, model_name="m", version="0", now=START)
+    retained: dict[str, bytes] = {}
+    for number, drawn in enumerate(records, 1):
+        now = after(number * gap_s)
+        record = drawn
+        if isinstance(record, RoomHealth):
+            record = health(hearing=record.hearing, problem=record.problem, heard_monotonic_s=float(number))
+        said_now = picture.tick(now) if record is None else picture.handle(record, now)
+        for message in said_now:
+            retained[message.topic] = message.payload
+            if message.topic.endswith("/state"):
+                state_ = json.loads(message.payload)
+                assert (state_["crying"] is None) == (state_["hearing"] == "OFF")
+                heard = retained.get("cry/home/nursery/availability", b"offline") == b"online"
+                assert heard == (state_["hearing"] == "ON")
+    end = picture.stop(after(1e4))
+    assert state(end)["crying"] is None

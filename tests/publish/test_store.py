@@ -1,0 +1,229 @@
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+from publish.make import T0, event
+
+from monitor.errors import StoreError
+from monitor.publish import MEMORY, Store
+from monitor.publish.interrupted import interrupted
+from monitor.publish.schema import MIGRATIONS
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the history is to be."""
+    return tmp_path / "state" / "history.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """A new history."""
+    opened = Store(path)
+    yield opened
+    opened.close()
+
+
+def undelivered(store: Store, now_at: float = T0 + 10) -> list[str]:
+    """Return the ids of the events that no broker has."""
+    return [e.event_id for e in store.undelivered(max_age_s=600, now_at=now_at)]
+
+
+def test_an_event_comes_back_as_it_was(store: Store) -> None:
+    """What is read back equals what was written, minus infinity and reasons included."""
+    written = event(level_dbfs=float("-inf"), reason="hungry", reasons={"hungry": 0.7, "tired": 0.3})
+    store.append(written)
+    assert store.undelivered(max_age_s=600, now_at=T0 + 10) == [written]
+
+
+def test_events_come_back_in_order_once(store: Store) -> None:
+    """The same `event_id` again changes nothing; the oldest comes first."""
+    for type_ in ("cry_started", "cry_ongoing", "cry_ended"):
+        store.append(event(type_))
+        store.append(event(type_))
+    assert undelivered(store) == ["e1-cry_started", "e1-cry_ongoing", "e1-cry_ended"]
+
+
+def test_a_delivered_event_is_not_sent_again(store: Store) -> None:
+    """What the broker has acknowledged is gone from those that wait."""
+    store.append(event("cry_started"))
+    store.append(event("cry_ended"))
+    store.mark_delivered("e1-cry_started", T0 + 7)
+    assert undelivered(store) == ["e1-cry_ended"]
+
+
+def test_what_is_too_old_is_kept_in_history_only(store: Store) -> None:
+    """An event past the limit is never returned again, also after the clock is set back; that is logged."""
+    store.append(event())
+    with structlog.testing.capture_logs() as logs:
+        assert undelivered(store, T0 + 6 + 601) == []
+    assert [line["event"] for line in logs] == ["events_kept_in_history_only"]
+    assert undelivered(store) == []
+    store.append(event("cry_ended"))
+    store.mark_expired("e1-cry_ended")
+    assert undelivered(store) == []
+
+
+def test_an_event_of_the_future_waits_like_a_new_one(store: Store) -> None:
+    """The clock was set back: what seems to come is not lost."""
+    store.append(event())
+    assert undelivered(store, T0 - DAY_S) == ["e1-cry_started"]
+
+
+def test_an_episode_without_an_end_is_found_at_the_next_start(store: Store, path: Path) -> None:
+    """It is closed when it was last heard of, by an event with the same id however often it is tried."""
+    store.append(event("cry_started"))
+    store.append(event("cry_started", 2))
+    store.append(event("cry_ended", 2))
+    store.touch("e1", T0 + 50)
+    store.touch("e1", T0 + 40)
+    store.close()
+    again = Store(path)
+    (episode,) = again.open_episodes()
+    end = interrupted(episode)
+    assert (end.event_type, end.ended_by, end.episode_id, end.room) == ("cry_ended", "interrupted", "e1", "nursery")
+    assert (end.at, end.started_at, end.duration_s, end.at_s) == (T0 + 50, T0, 50, 62)
+    assert (end.confidence, end.peak, end.model) == (0.97, 0.97, "cry-1")
+    again.append(end)
+    again.append(interrupted(episode))
+    assert again.open_episodes() == []
+    assert undelivered(again, T0 + 60).count("e1-interrupted") == 1
+    again.close()
+
+
+def test_a_late_word_does_not_open_an_ended_episode(store: Store) -> None:
+    """An episode that has ended stays so."""
+    store.append(event("cry_started"))
+    store.append(event("cry_ended"))
+    store.append(event("cry_ongoing"))
+    assert store.open_episodes() == []
+
+
+def test_settings_follow_the_rule_over_a_restart(store: Store, path: Path) -> None:
+    """A setting stands until the configuration is edited; then it is gone for good."""
+    key, enabled = ("nursery", "sensitivity"), ("nursery", "enabled")
+    store.settle({key: "normal", enabled: "ON"})  # type: ignore[dict-item]
+    store.write_setting("nursery", "sensitivity", "high")
+    store.write_setting("nursery", "enabled", "OFF")
+    store.write_setting("nursery", "enabled", "ON")
+    store.close()
+    for configured, expected in (("normal", "high"), ("low", "low"), ("normal", "normal")):
+        again = Store(path)
+        with structlog.testing.capture_logs() as logs:
+            settled = again.settle({key: configured, enabled: "ON"})  # type: ignore[dict-item]
+        assert settled == {key: expected, enabled: "ON"}
+        again.close()
+    assert logs == []
+
+
+def test_the_past_is_forgotten(store: Store) -> None:
+    """Episodes and events older than `keep_days` go; an episode that still runs stays."""
+    store.append(event("cry_started"))
+    store.append(event("cry_ended"))
+    store.append(event("cry_started", 2))
+    later = {"at": T0 + 2 * DAY_S, "started_at": T0 + 2 * DAY_S}
+    store.append(event("cry_started", 3, **later))
+    store.append(event("cry_ended", 3, **later))
+    assert store.forget_older_than(1, T0 + 2.5 * DAY_S) == 1
+    assert undelivered(store, T0 + 2 * DAY_S) == ["e3-cry_started", "e3-cry_ended"]
+    assert [episode.episode_id for episode in store.open_episodes()] == ["e2"]
+
+
+def test_only_its_owner_may_read_it(store: Store, path: Path) -> None:
+    """The history tells when a child cried: mode 0600, its write-ahead log too."""
+    store.append(event())
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_an_older_file_is_copied_and_migrated(store: Store, path: Path) -> None:
+    """A file of an earlier release is copied beside it, then brought up to date with all that it holds."""
+    store.append(event())
+    store.close()
+    newer = (*MIGRATIONS, ("ALTER TABLE episodes ADD COLUMN note TEXT", "UPDATE episodes SET note = 'old'"))
+    migrated = Store(path, migrations=newer)
+    assert undelivered(migrated) == ["e1-cry_started"]
+    migrated.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT note FROM episodes").fetchall() == [("old",)]
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    copy = path.with_name("history.db.v1")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+def test_a_migration_that_fails_changes_nothing(store: Store, path: Path) -> None:
+    """All of a migration happens or nothing of it."""
+    store.append(event())
+    store.close()
+    with pytest.raises(StoreError, match="no such table"):
+        Store(path, migrations=(*MIGRATIONS, ("ALTER TABLE episodes ADD COLUMN note TEXT", "UPDATE absent SET a = 1")))
+    again = Store(path)
+    assert undelivered(again) == ["e1-cry_started"]
+    again.close()
+
+
+def test_a_newer_file_is_left_untouched(store: Store, path: Path) -> None:
+    """A file that a newer release has written is refused, with what to do, and not one byte of it changes."""
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"version 99.*install that release"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["not a database", "malformed"])
+def test_a_damaged_file_is_set_aside(store: Store, path: Path, damage: str) -> None:
+    """It gets a dated name, a new one is begun, and that is said once."""
+    store.append(event())
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[:16] = b"?" * 16 if damage == "not a database" else content[:16]
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with structlog.testing.capture_logs() as logs:
+        new = Store(path, wall=lambda: T0)
+    assert [line["event"] for line in logs] == ["history_set_aside"]
+    assert path.with_name("history.db.damaged-20260921T141320Z").read_bytes() == content
+    new.append(event())
+    assert undelivered(new) == ["e1-cry_started"]
+    new.close()
+
+
+def test_a_file_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
+    """The error names the file and what to do; a folder that is none stands for all that cannot be written."""
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(StoreError, match=r"history\.db: .*see that the folder can be written"):
+        Store(tmp_path / "state" / "history.db")
+
+
+def test_a_lock_costs_a_fifth_of_a_second(store: Store, path: Path) -> None:
+    """Another process that holds the file makes a `StoreError`, not a wait; afterwards it works again."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            store.append(event())
+        other.execute("ROLLBACK")
+    store.append(event())
+    assert undelivered(store) == ["e1-cry_started"]
+
+
+def test_a_closed_store_says_so() -> None:
+    """Closing twice is no error; using it afterwards is a `StoreError`, as any fault of it."""
+    store = Store(Path(MEMORY))
+    store.append(event())
+    store.close()
+    store.close()
+    with pytest.raises(StoreError):
+        store.append(event())
+    assert not Path(MEMORY).exists()
