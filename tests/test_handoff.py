@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,8 @@ from hypothesis import strategies as st
 
 from monitor.handoff import INBOX, REPORTS, SEGMENTS_PER_ROOM, Inbox, Outbox, Reports, SegmentQueue
 from monitor.records import Applied, Command, Level, RoomHealth, Segment, SourceLost
+
+Report = Level | RoomHealth | Applied
 
 ROOMS = ["attic", "cellar", "nursery"]
 
@@ -23,12 +24,12 @@ def lost(room: str, number: int) -> SourceLost:
     return SourceLost(room, "source_lost", number, at=0.0)
 
 
-def level(number: int) -> Level:
+def level(number: int) -> Report:
     """Return telemetry that its level tells apart."""
     return Level("nursery", float(number), "closed", None, at=0.0)
 
 
-def health(number: int) -> RoomHealth:
+def health(number: int) -> Report:
     """Return a room's health that its count tells apart."""
     return RoomHealth(
         room="nursery",
@@ -42,7 +43,7 @@ def health(number: int) -> RoomHealth:
     )
 
 
-def applied(number: int) -> Applied:
+def applied(number: int) -> Report:
     """Return an answer that its value tells apart."""
     return Applied("nursery", "enabled", str(number))
 
@@ -89,9 +90,9 @@ def test_a_fast_file_waits_for_room_in_the_queue() -> None:
 @given(st.lists(st.sampled_from(["level", "health", "other"]), max_size=60), st.integers(1, 12))
 def test_reports_are_bounded_and_telemetry_goes_first(kinds: list[str], bound: int) -> None:
     """When full, the oldest level goes, else the oldest health, else the oldest; order holds, losses are counted."""
-    make: dict[str, Callable[[int], object]] = {"level": level, "health": health, "other": applied}
-    reports: Reports[object] = Reports(bound)
-    expected: list[object] = []
+    make = {"level": level, "health": health, "other": applied}
+    reports: Reports[Report] = Reports(bound)
+    expected: list[Report] = []
     dropped = 0
     for number, kind in enumerate(kinds):
         report = make[kind](number)

@@ -122,6 +122,11 @@ class Connection:
         """Hand over one message; return the id of its `Acked`, or None: the connection is gone, or is not up."""
         return self._link.publish(message) if self._link is not None and self.up else None
 
+    def took_incoming(self) -> None:
+        """Say that one `Incoming` waits no more."""
+        if self._link is not None:
+            self._link.took_incoming()
+
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Ask for what matches `filters`."""
         if self._link is not None:

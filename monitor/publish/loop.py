@@ -199,6 +199,9 @@ class Publisher:
         self._forget(message)
 
     def _on_incoming(self, incoming: Incoming) -> None:
+        self._connection.took_incoming()
+        if incoming.dropped_before:
+            log.warning("commands_dropped", messages=incoming.dropped_before, err="they came faster than we read them")
         room = self._messages.room_of(incoming.topic, "availability")
         if room is not None:
             if incoming.retained and incoming.size and room not in self._messages.rooms:

@@ -30,6 +30,10 @@ from monitor.publish.reports import Acked, Incoming, LinkDown, LinkReport, LinkU
 
 KEEPALIVE_S: Final = 15
 
+INCOMING: Final = 256
+"""So many messages of others wait for the publish thread; more are dropped and counted, or a flood of them would push
+our own events out of its queue."""
+
 _BUSY: Final = frozenset({0x88, 0x89, 0x97, 0x9F})
 """CONNACK codes of a broker that cannot have us now: unavailable, busy, quota, rate. All others are about us."""
 
@@ -116,6 +120,10 @@ class Link:
         for topic_filter in filters:
             self._client.subscribe(topic_filter, 1)
 
+    def took_incoming(self) -> None:
+        """Say that one `Incoming` waits no more."""
+        self._ear.room.release()
+
     def disconnect(self) -> None:
         """Part in order: the broker throws the will away. Also ends a connection that is still being made."""
         self._ear.unwanted = True
@@ -147,6 +155,8 @@ class _Ear:
     def __init__(self, number: int, report: Callable[[LinkReport], None], clock: Callable[[], float]) -> None:
         self.thread: threading.Thread | None = None
         self.unwanted = False
+        self.room = threading.Semaphore(INCOMING)
+        self._dropped = 0
         self._number = number
         self._report = report
         self._clock = clock
@@ -209,10 +219,16 @@ class _Ear:
             self._report(SubscriptionRefused(self._number, ", ".join(refusals)))
 
     def on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        with contextlib.suppress(UnicodeDecodeError):  # a broker that lets such a topic through; it is none of ours
-            payload = bytes(message.payload[:PAYLOAD_CAP_BYTES])
-            size = len(message.payload)
-            self._report(Incoming(self._number, message.topic, payload, size, message.retain))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # a broker that lets such a topic through; it is none of ours
+            return
+        if not self.room.acquire(blocking=False):
+            self._dropped += 1
+            return
+        payload = bytes(message.payload[:PAYLOAD_CAP_BYTES])
+        dropped, self._dropped = self._dropped, 0
+        self._report(Incoming(self._number, topic, payload, len(message.payload), message.retain, dropped))
 
     def _tell_down(self, reason: str) -> None:
         if not self._told:

@@ -142,10 +142,11 @@ class Picture:
         """Return the last words: no room hears from here on, and the service is `offline`."""
         said = []
         for name, room in self._rooms.items():
+            if room.hearing:
+                said.append(self._messages.availability(name, hearing=False))
             room.lose(None)
             room.owed_until_s, room.episode = None, None
-            said.append(self._messages.availability(name, hearing=False))
-            said += self._state(name, room, now, always=True)
+            said += self._state(name, room, now)
         return [*said, self._messages.status("offline")]
 
     def health(self, now: Now, *, outbox: int) -> Message:

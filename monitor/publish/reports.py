@@ -53,6 +53,7 @@ class Incoming:
     Attributes:
         payload: Its first bytes: a stranger's 300 kB do not wait in our queue.
         size: How many bytes there were.
+        dropped_before: How many messages were dropped before this one, because too many waited.
     """
 
     link: int
@@ -60,6 +61,7 @@ class Incoming:
     payload: bytes = field(repr=False)
     size: int
     retained: bool
+    dropped_before: int = 0
 
 
 LinkReport = LinkUp | LinkDown | Acked | SubscriptionRefused | Incoming

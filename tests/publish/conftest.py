@@ -1,23 +1,12 @@
 """What the tests of publish share: records, a clock that can be moved on, a publisher in its thread."""
 
-import gc
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mqtt_broker import Mosquitto, Recorder, recording, running, wait_until
+from mqtt_broker import Mosquitto, Recorder, recording, running
 
 from monitor.publish import Messages
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    """A thread that outlives its test is a fault."""
-    before = set(threading.enumerate())
-    yield
-    wait_until(lambda: set(threading.enumerate()) <= before, f"threads end: {threading.enumerate()}")
-    gc.collect()
 
 
 @pytest.fixture

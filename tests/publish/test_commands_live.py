@@ -82,6 +82,30 @@ def test_garbage_makes_one_warning_each_and_changes_nothing(broker: Mosquitto, r
     assert max(map(len, sentences)) < 400
 
 
+def test_a_flood_of_nonsense_pushes_nothing_of_ours_out(broker: Mosquitto, recorder: Recorder) -> None:
+    """While we do not read, 256 messages of others wait at most; the rest is counted, and no event is lost for it."""
+    service = Service(port=broker.port)
+    publisher = service.publisher
+    with structlog.testing.capture_logs() as logs:
+        while not any(m.topic == STATUS for m in recorder.received):
+            publisher.turn()
+        service.tell(*(event(number=n) for n in range(500)))
+        for n in range(1_000):
+            recorder.send("cry/home/nursery/enabled/set", b"nonsense %d" % n)
+        wait_until(lambda: recorder.topics().count("cry/home/nursery/enabled/set") == 1_000, "all of it came")
+        publisher.turn()
+        recorder.send("cry/home/nursery/enabled/set", b"the last")
+        while recorder.topics().count("cry/home/nursery/event") < 500 or "commands_dropped" not in {
+            line["event"] for line in logs
+        }:
+            publisher.turn()
+    dropped = sum(line["messages"] for line in logs if line["event"] == "commands_dropped")
+    assert dropped + len(refusals(logs)) == 1_001
+    assert service.reports.dropped == 0
+    publisher.finish()
+    publisher.close()
+
+
 def test_a_retained_command_is_ignored(broker: Mosquitto, recorder: Recorder) -> None:
     """What the broker kept from another day makes one warning at each connect, and switches nothing off."""
     recorder.send("cry/home/nursery/enabled/set", b"OFF", retain=True)

@@ -1,5 +1,6 @@
 """What the broker and the network can do to us: none of it holds up a turn, and each is said once."""
 
+import gc
 import socket
 import ssl
 import subprocess
@@ -54,6 +55,11 @@ def listener(answer: bytes = b"") -> Iterator[int]:
 def lost(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventDict]:
     """Return the lines about a connection that is lost or never came."""
     return [line for line in logs if line["event"] == "mqtt_lost"]
+
+
+def open_files() -> int:
+    """Return how many files and sockets this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def longest_turn_s(service: Service, turns: int) -> float:
@@ -137,13 +143,15 @@ def test_a_client_that_dies_without_a_word_is_noticed(broker: Mosquitto) -> None
 
 
 def test_a_broker_that_is_away_is_one_warning() -> None:
-    """The first failure says host, port, reason and that it is tried again; the next 99 are silent."""
+    """The first failure says host, port, reason and that it is tried again; the next 99 say and leave nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+    files = open_files()
     with structlog.testing.capture_logs() as logs:
         with Service(port=port, retry_s=0.0) as service:
             wait_until(lambda: len(lost(logs)) == 2, "the 101st failure", 60.0)
         assert not service.publisher.connected
+    assert open_files() <= files, "a failed try leaves a file open"
     assert [line["failures"] for line in lost(logs)] == [1, 101]
     assert "refused" in lost(logs)[0]["err"]
     assert lost(logs)[0]["port"] == port
@@ -298,6 +306,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, certif
         Service(broker=Broker("127.0.0.1", mosquitto.port, tls=True)),
     ):
         wait_until(lambda: lost(logs), "the refusal is noticed")
+    gc.collect()
     assert "certificate" in lost(logs)[0]["err"].lower()
 
 
