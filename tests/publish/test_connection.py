@@ -110,6 +110,8 @@ def test_a_name_that_never_resolves_holds_up_no_turn(monkeypatch: pytest.MonkeyP
         answered.set()
 
 
+# paho 2.1 dies of some of it, 2.2 does not.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_server_of_another_kind_is_no_broker() -> None:
     """Whatever comes from the port, also what kills the client's thread, is a lost connection, tried again."""
     for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, b"\x20\x00", b"\x20\x03\x00\x00\xff", b"\xff" * 64):
@@ -151,7 +153,7 @@ def test_a_broker_that_is_away_is_one_warning() -> None:
         with Service(port=port, retry_s=0.0) as service:
             wait_until(lambda: len(lost(logs)) == 2, "the 101st failure", 60.0)
         assert not service.publisher.connected
-    assert open_files() <= files, "a failed try leaves a file open"
+    wait_until(lambda: open_files() <= files, "no try leaves a file open")
     assert [line["failures"] for line in lost(logs)] == [1, 101]
     assert "refused" in lost(logs)[0]["err"]
     assert lost(logs)[0]["port"] == port
