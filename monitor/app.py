@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import cast
 
 import structlog
 
-from monitor import service
+from monitor import __version__, service
 from monitor.capture import AudioSource, Capture, FileSource, Segmenter, UnavailableSource
 from monitor.config import Config, MqttConfig, RoomConfig
 from monitor.detect import Detect, Detector, Model, load_model, models_folder
@@ -123,7 +122,7 @@ def build(config: Config, model: Model, history: History) -> Service:
         settings=settings,
         broker=broker_of(config.mqtt),
         model_name=model.label,
-        version=version("cry-monitor"),
+        version=__version__,
         reports=reports,
         deliver=deliver,
         store=history.store,
@@ -154,7 +153,6 @@ def broker_of(mqtt: MqttConfig) -> Broker:
         username=mqtt.username,
         password=mqtt.password,
         client_id=mqtt.client_id,
-        topic_prefix=mqtt.topic_prefix,
         ca_file=mqtt.ca_file,
         cert_file=mqtt.cert_file,
         key_file=mqtt.key_file,

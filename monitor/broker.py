@@ -1,6 +1,7 @@
 """The demo's own broker, so that nothing has to be set up, and one listener on it. The only importer of amqtt."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 
@@ -12,6 +13,9 @@ from amqtt.mqtt.constants import QOS_1
 from monitor.errors import DeliveryError
 
 TURN_S = 0.1
+
+# It warns of acknowledgements that come before it waits for them, which is how a fast client is.
+logging.getLogger("amqtt").setLevel(logging.ERROR)
 
 
 class DemoBroker:
@@ -48,6 +52,8 @@ class DemoBroker:
             except (OSError, AMQTTError) as error:
                 raise DeliveryError(f"the demo's broker on port {self.port}", f"cannot be started: {error}") from error
             self._heard = self._loop.create_task(self._hear())
+        if self._heard.done():
+            self._heard.result()
         self._loop.run_until_complete(asyncio.sleep(TURN_S))
 
     def finish(self) -> None:

@@ -7,12 +7,12 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from monitor import __version__
 from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -249,5 +249,5 @@ def carry_out(
 def _version(*, given: bool) -> None:
     if not given:
         return
-    typer.echo(f"cry-monitor {metadata.version('cry-monitor')}")
+    typer.echo(f"cry-monitor {__version__}")
     raise typer.Exit

@@ -50,9 +50,10 @@ def listen(
     )
     detector = Detector(model, {room: sensitivity}, make_id or numbered())
     heard = 0
-    for block in blocks:
-        heard += len(block)
-        for segment in segmenter.feed(block, heard / SAMPLE_RATE_HZ):
+    # No more than a hop at once: a gate that the detector opens must be open for the next segment, as it is live.
+    for piece in (block[i : i + hop_samples] for block in blocks for i in range(0, len(block), hop_samples)):
+        heard += len(piece)
+        for segment in segmenter.feed(piece, heard / SAMPLE_RATE_HZ):
             for said in detector.step([segment], [], segment.at_s):
                 if isinstance(said, GateMissed):
                     segmenter.open_gate()

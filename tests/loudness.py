@@ -14,8 +14,8 @@ HOP_SAMPLES = 7_680
 MANIFEST = Manifest.model_validate(
     {
         "format": 1,
-        "name": "loudness",
-        "version": "1",
+        "name": "cry",
+        "version": "loudness",
         "sample_rate_hz": 16_000,
         "window_samples": WINDOW_SAMPLES,
         "hop_samples": HOP_SAMPLES,

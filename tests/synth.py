@@ -23,7 +23,7 @@ def silence(seconds: float) -> Samples:
 def hum(seconds: float, level_dbfs: float = -50.0) -> Samples:
     """Mains hum: 50 Hz and its harmonics, steady."""
     t = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return _at_level(sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 6)), level_dbfs)
+    return _at_level(np.sum([np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 6)], axis=0), level_dbfs)
 
 
 def cry(seconds: float, level_dbfs: float = -25.0, pitch_hz: float = 450.0) -> Samples:
@@ -32,7 +32,7 @@ def cry(seconds: float, level_dbfs: float = -25.0, pitch_hz: float = 450.0) -> S
     phase_in_wail = t % 1.0
     pitch = pitch_hz * (1.0 + 0.25 * np.sin(np.pi * np.minimum(phase_in_wail / 0.8, 1.0)))
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE_HZ
-    wave = sum(np.sin(k * phase) / k**0.7 for k in range(1, 9))
+    wave = np.sum([np.sin(k * phase) / k**0.7 for k in range(1, 9)], axis=0)
     envelope = np.clip(np.minimum(phase_in_wail / 0.05, (0.8 - phase_in_wail) / 0.1), 0.0, 1.0)
     return _at_level(wave * envelope, level_dbfs)
 

@@ -10,6 +10,7 @@ import pytest
 import structlog
 import typer
 
+import monitor
 from monitor.cli import carry_out
 from monitor.config import Loaded
 from monitor.errors import ModelError, MonitorError, SourceError
@@ -73,8 +74,7 @@ def test_only_what_is_needed_is_imported(repository: Path, arguments: list[str])
 
 def test_version(repository: Path) -> None:
     """`--version` says name and version."""
-    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert cry_monitor(repository, "--version").stdout == f"cry-monitor {project['version']}\n"
+    assert cry_monitor(repository, "--version").stdout == f"cry-monitor {monitor.__version__}\n"
 
 
 # Exit codes

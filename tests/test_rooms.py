@@ -51,7 +51,7 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             if node.module == "monitor":
-                yield from (f"monitor.{alias.name}" for alias in node.names)
+                yield from (f"monitor.{alias.name}" for alias in node.names if not alias.name.startswith("__"))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "monitor").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))

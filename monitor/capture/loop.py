@@ -112,9 +112,9 @@ class Capture:
         self._tell()
 
     def finish(self) -> None:
-        """Say that the room is heard no more."""
-        self._deaf("stopped")
-        self._tell()
+        """Say that the room is heard no more; one that was deaf before stays deaf for its own cause."""
+        if self._status in ("ok", "opening"):
+            self._deaf("stopped")
 
     def close(self) -> None:
         """Close the source."""

@@ -10,7 +10,7 @@ PROBE_EVERY_S = 10
 """Behind a closed gate one window is scored so often: what the gate misses is found, and counted."""
 
 CLOSED_EVERY_S = 1
-"""Behind a closed gate a segment without samples is cut so often: time goes on."""
+"""Behind a closed gate a segment without samples is cut at the hop nearest to this: time goes on."""
 
 
 class Segmenter:
@@ -92,7 +92,7 @@ class Segmenter:
         if self.end_sample - self._probed_sample >= PROBE_EVERY_S * SAMPLE_RATE_HZ:
             self._probed_sample = self.end_sample
             return [self._segment("probe", self._window_samples + self._hop_samples, at)]
-        if self.end_sample - self._cut_sample >= CLOSED_EVERY_S * SAMPLE_RATE_HZ:
+        if self.end_sample - self._cut_sample >= CLOSED_EVERY_S * SAMPLE_RATE_HZ - self._hop_samples // 2:
             return [self._segment("closed", 0, at)]
         return []
 

@@ -33,7 +33,7 @@ Said = Event | GateMissed | Level | Applied
 class _Room:
     tracker: EpisodeTracker
     scored_sample: int = 0
-    level_at_s: float = 0.0
+    level_due_s: float = LEVEL_EVERY_S
     newest_score: float | None = None
     heard_s: float | None = None
     moment: Moment = field(default_factory=lambda: Moment(0, 0.0, -100.0))
@@ -142,8 +142,8 @@ class Detector:
         said += room.tracker.pass_time(room.moment)
         if scores:
             room.newest_score = scores[-1].score
-        if segment.at_s - room.level_at_s >= LEVEL_EVERY_S:
-            room.level_at_s = segment.at_s
+        if segment.at_s >= room.level_due_s:
+            room.level_due_s = (segment.at_s // LEVEL_EVERY_S + 1) * LEVEL_EVERY_S
             said.append(Level(segment.room, segment.level_dbfs, segment.gate, room.newest_score, segment.at))
         return said
 

@@ -3,8 +3,12 @@
 The folder's contract: `manifest.json` says everything, `golden.npz` proves it. `models/README.md` describes both.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,6 +61,20 @@ class Manifest(pydantic.BaseModel, frozen=True, extra="ignore"):
     outputs: dict[str, list[int]]
     sensitivity: dict[Sensitivity, Threshold]
     files: dict[str, str]
+
+    @pydantic.field_validator("outputs")
+    @classmethod
+    def _named_as_the_model(cls, outputs: dict[str, list[int]], info: pydantic.ValidationInfo) -> dict[str, list[int]]:
+        if info.data.get("name") not in outputs:
+            raise ValueError(f"must hold one named {info.data.get('name')!r}")
+        return outputs
+
+    @pydantic.field_validator("sensitivity")
+    @classmethod
+    def _all_three(cls, sensitivity: dict[Sensitivity, Threshold]) -> dict[Sensitivity, Threshold]:
+        if missing := {"low", "normal", "high"} - sensitivity.keys():
+            raise ValueError(f"must have low, normal and high; {', '.join(sorted(missing))} is absent")
+        return sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +135,8 @@ def check_model(function: Function, golden: Path, tolerance: float) -> float:
         with np.load(golden) as arrays:
             wanted = {name: arrays[name] for name in arrays.files}
             waveforms = wanted.pop("waveform")
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(str(golden), f"cannot be read: {error}", "install the model's folder again") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(str(golden), "cannot be read: it holds no golden vectors", _AGAIN) from error
     batch = function(waveforms)
     alone = [function(waveforms[i : i + 1]) for i in range(len(waveforms))]
     worst = 0.0
@@ -169,8 +187,10 @@ def _load_litert(folder: Path, manifest: Manifest) -> Function:
         raise ModelError("model.runtime", f"LiteRT cannot be loaded: {error}", fix) from error
     path = folder / "model.tflite"
     try:
-        interpreter = Interpreter(str(path), num_threads=1)
-        run = interpreter.get_signature_runner(manifest.signature)
+        with _without_native_chatter():
+            interpreter = Interpreter(str(path), num_threads=1)
+            run = interpreter.get_signature_runner(manifest.signature)
+            run(**{manifest.input: np.zeros((1, manifest.window_samples), np.float32)})
     except (ValueError, RuntimeError) as error:
         raise ModelError(str(path), f"LiteRT cannot load it: {error}", _AGAIN) from error
 
@@ -181,6 +201,20 @@ def _load_litert(folder: Path, manifest: Manifest) -> Function:
             raise InferenceError(manifest.name, str(error)) from error
 
     return function
+
+
+@contextlib.contextmanager
+def _without_native_chatter() -> Iterator[None]:
+    """LiteRT tells of its delegate on file descriptor 2, in a format of its own, and has no switch for it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is wanted, not a path
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _load_tensorflow(folder: Path, manifest: Manifest) -> Function:

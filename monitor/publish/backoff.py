@@ -12,21 +12,19 @@ _LAST_S: Final = 8.0
 
 
 def next_delay_s(
-    *,
-    refused: bool,
-    connected_for_s: float | None,
-    failures: int,
-    uniform: Callable[[float, float], float],
+    *, refused: bool, short_in_a_row: int, failures: int, uniform: Callable[[float, float], float]
 ) -> float:
     """Return the seconds until the next try.
 
+    One short connection is what a broker leaves that is restarted twice; two in a row are a fight over a client id.
+
     Args:
         refused: The broker knows us and will not have us: wrong password, or another took our client id.
-        connected_for_s: How long the connection stood; None where it never did.
+        short_in_a_row: Connections that ended within `SHORT_CONNECTION_S`, one after the other.
         failures: Tries that failed in a row, this one included.
         uniform: Chooses between two numbers, as `random.uniform` does: jitter, so that a house full of clients does
             not come back to a restarted broker in step.
     """
-    if refused or (connected_for_s is not None and connected_for_s < SHORT_CONNECTION_S):
+    if refused or short_in_a_row > 1:
         return LONGEST_S
     return uniform(_FIRST_S, min(_LAST_S, _FIRST_S * 2 ** min(max(failures, 1), 10)))

@@ -54,6 +54,7 @@ class Connection:
         self._began_s = 0.0
         self._next_try_s = float("-inf")
         self._failures = 0
+        self._short_in_a_row = 0
         self._abandoned: list[Link] = []
 
     def wait_s(self, longest_s: float) -> float:
@@ -149,12 +150,14 @@ class Connection:
 
     def _failed(self, report: LinkDown) -> None:
         self.up = False
-        if report.connected_for_s is not None and report.connected_for_s >= SHORT_CONNECTION_S:
+        if report.connected_for_s is not None:
             self._failures = 0
+            short = report.connected_for_s < SHORT_CONNECTION_S
+            self._short_in_a_row = self._short_in_a_row + 1 if short else 0
         self._failures += 1
         delay_s = next_delay_s(
             refused=report.refused,
-            connected_for_s=report.connected_for_s,
+            short_in_a_row=self._short_in_a_row,
             failures=self._failures,
             uniform=self._uniform,
         )

@@ -1,6 +1,7 @@
 """`demo`: a crying baby becomes MQTT messages, with no set-up at all."""
 
 import json
+import sys
 import threading
 import time
 from importlib.resources import files
@@ -9,9 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from monitor import app
+from monitor import app, service
 from monitor.broker import DemoBroker
 from monitor.config import Config, HistoryConfig, Loaded, MqttConfig, NodeConfig, RoomConfig
+from monitor.errors import MonitorError
 from monitor.publish import MEMORY, is_retained
 from monitor.threads import Loop
 
@@ -57,7 +59,11 @@ class Printer:
         line = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (f"{topic:<33}", "bold"), "  ", (told, style))
         if is_retained(topic):
             line.append("  (retained)", "dim")
-        self._console.print(line, soft_wrap=True)
+        try:
+            self._console.print(line, soft_wrap=True)
+        except SystemExit:  # rich's answer to a broken pipe: nobody reads on, `demo | head`
+            self.over.set()
+            self.offline.set()
         if last == "status" and payload == b"offline":
             self.offline.set()
 
@@ -79,15 +85,24 @@ def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
     printer = Printer(console)
     broker = DemoBroker(printer.show)
     loop = Loop("demo-broker", broker)
-    console.print("A recording of a crying baby, as MQTT messages. Retained ones stay with the broker.", style="dim")
+    service.configure_logging("warning", sys.stderr, "demo")
+    console.print(
+        "A recording of a crying baby becomes MQTT messages; (retained) ones stay with the broker.", style="dim"
+    )
     loop.start()
     try:
         with app.stop_on_signals() as stop:
-            code = app.run(_config(loaded.config, broker.port, fast=fast), stop=stop, until=printer.over.is_set)
+            code = app.run(
+                _config(loaded.config, broker.port, fast=fast),
+                stop=stop,
+                until=lambda: printer.over.is_set() or not loop.alive,
+            )
         printer.offline.wait(LAST_WORDS_S)
     finally:
         loop.stop()
         loop.join(LAST_WORDS_S)
+    if isinstance(loop.error, MonitorError):
+        raise loop.error
     return code
 
 

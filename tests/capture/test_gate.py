@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 import synth
+
 from monitor.capture.gate import FRAME_SAMPLES, VoiceGate
 from monitor.records import Samples
 

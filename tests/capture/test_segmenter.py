@@ -1,8 +1,8 @@
 import numpy as np
+import synth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import synth
 from monitor.capture import Segmenter
 from monitor.records import Samples, Segment
 

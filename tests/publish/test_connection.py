@@ -209,7 +209,7 @@ def test_the_right_password_lets_us_in(tmp_path: Path) -> None:
 @pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_second_client_with_our_id_is_not_fought(broker: Mosquitto, protocol: Literal["5", "3.1.1"]) -> None:
-    """Thrown out by another with the same client id, we come back after 60 s, and say which key to look at."""
+    """Thrown out twice by another with the same client id, we wait 60 s, and say which key to look at."""
     thief = Client(CallbackAPIVersion.VERSION2, client_id="cry_home", protocol=MQTTv5 if protocol == "5" else MQTTv311)
     with (
         structlog.testing.capture_logs() as logs,
@@ -217,11 +217,11 @@ def test_a_second_client_with_our_id_is_not_fought(broker: Mosquitto, protocol: 
     ):
         wait_until(lambda: service.publisher.connected, "connected")
         thief.connect("127.0.0.1", broker.port)
-        thief.loop_start()
-        wait_until(lambda: lost(logs), "the loss is noticed")
+        thief.loop_start()  # it comes back whenever we throw it out
+        wait_until(lambda: any(line["again_in_s"] == 60.0 for line in lost(logs)), "the fight is given up")
         thief.disconnect()
         thief.loop_stop()
-    (line,) = lost(logs)
+    line = lost(logs)[-1]
     assert line["again_in_s"] == 60.0
     assert "mqtt.client_id" in line["fix"]
 

@@ -1,0 +1,300 @@
+"""The capture thread's turns, with a source that a test scripts and a clock that a test moves."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import synth
+from loudness import HOP_SAMPLES, WINDOW_SAMPLES
+
+from monitor.capture import AudioSource, Capture, FileSource, Segmenter, SourceEnded
+from monitor.errors import SourceError
+from monitor.handoff import Inbox, Reports, SegmentQueue
+from monitor.records import Applied, Command, GateMissed, RoomHealth, Samples, Segment, SourceLost
+
+Step = Samples | Exception
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class ClockInbox(Inbox):
+    """An inbox on which waiting moves the test's clock, and takes no time."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def drain(self, timeout_s: float = 0.0) -> list[Command | GateMissed]:
+        self._clock.now_s += timeout_s
+        return super().drain()
+
+
+class ScriptedSource:
+    """Gives what a test says, a block a read; `TestSources` holds it to what a file does."""
+
+    live = True
+
+    def __init__(self, clock: Clock, script: Iterable[Step], *, open_failures: int = 0) -> None:
+        self._clock = clock
+        self._script = iter(script)
+        self._open_failures = open_failures
+        self.opened = 0
+        self.closed = 0
+
+    def open(self) -> None:
+        """Open, or fail as often as the test wants."""
+        self.opened += 1
+        if self.opened <= self._open_failures:
+            raise SourceError("microphone", "is not there")
+
+    def read(self) -> Samples:
+        """Give the next step; the clock moves by its length, by 1 s where nothing comes."""
+        step = next(self._script, None)
+        if step is None:
+            raise SourceEnded
+        if isinstance(step, Exception):
+            raise step
+        self._clock.now_s += len(step) / 16_000 if len(step) else 1.0
+        return step
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+NOTHING: Samples = np.zeros(0, np.int16)
+
+
+def blocks(pcm: Samples) -> list[Samples]:
+    return [pcm[i : i + 3_840] for i in range(0, len(pcm), 3_840)]
+
+
+class TestSources:
+    """What `Capture` relies on; the scripted source is held to it as a file is."""
+
+    @pytest.fixture(params=["file", "scripted"])
+    def source(self, request: pytest.FixtureRequest, tmp_path: Path) -> AudioSource:
+        sound = synth.cry(1)
+        if request.param == "scripted":
+            return ScriptedSource(Clock(), blocks(sound))
+        soundfile.write(tmp_path / "a.wav", sound, 16_000)
+        return FileSource(tmp_path / "a.wav", speed=0)
+
+    def test_gives_int16_then_ends(self, source: AudioSource) -> None:
+        """`read` gives int16 arrays until the source is over, then raises SourceEnded; `close` may come twice."""
+        source.open()
+        heard = np.concatenate([source.read() for _ in range(5)])
+        assert heard.dtype == np.int16
+        assert len(heard) == 16_000
+        with pytest.raises(SourceEnded):
+            source.read()
+        source.close()
+        source.close()
+
+
+class Room:
+    """A capture room with its queues, its clock and what it said."""
+
+    def __init__(self, script: Iterable[Step], *, open_failures: int = 0, enabled: bool = True) -> None:
+        self.clock = Clock()
+        self.source = ScriptedSource(self.clock, script, open_failures=open_failures)
+        self.queue = SegmentQueue()
+        self.inbox = ClockInbox(self.clock)
+        self.reports = Reports[object]()
+        self.heard: list[Segment | SourceLost] = []
+        self.health: list[RoomHealth] = []
+        self.applied: list[Applied] = []
+        self.work = Capture(
+            room="nursery",
+            source=self.source,
+            segmenter=Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES),
+            queue=self.queue,
+            inbox=self.inbox,
+            reports=self.reports,
+            enabled=enabled,
+            clock=self.clock,
+            wall=self.clock,
+            jitter=lambda _low, high: high,
+        )
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.work.turn()
+            self.collect()
+
+    def until(self, condition: Callable[[], bool], times: int = 500) -> None:
+        for _ in range(times):
+            if condition():
+                return
+            self.turn()
+        pytest.fail("it never came")
+
+    def collect(self) -> None:
+        self.heard += self.queue.take(timeout_s=0)
+        for report in self.reports.take_all(timeout_s=0):
+            if isinstance(report, RoomHealth):
+                self.health.append(report)
+            elif isinstance(report, Applied):
+                self.applied.append(report)
+
+    @property
+    def lost(self) -> list[SourceLost]:
+        return [item for item in self.heard if isinstance(item, SourceLost)]
+
+    @property
+    def segments(self) -> list[Segment]:
+        return [item for item in self.heard if isinstance(item, Segment)]
+
+
+def test_sound_becomes_segments_and_health() -> None:
+    """Samples that arrive become segments, and the room says that it hears."""
+    room = Room(blocks(synth.cry(5)))
+    room.turn(20)
+    assert room.segments
+    assert room.health[-1].hearing
+    assert room.health[-1].source == "ok"
+
+
+def test_a_stalled_source_is_opened_again() -> None:
+    """A source that gives nothing for 5 s is closed and opened again; a short stall loses nobody."""
+    room = Room([*blocks(synth.cry(2)), *[NOTHING] * 6, *blocks(synth.cry(2))])
+    room.until(lambda: room.source.opened == 2)
+    assert room.source.closed == 1
+    assert room.lost == []
+    assert room.health[-1].hearing
+
+
+def test_a_deaf_room_says_so_once() -> None:
+    """After 10 s without samples the room is offline, the marker is put once, and health is told before it."""
+    room = Room([*blocks(synth.cry(2)), *[NOTHING] * 60])
+    room.until(lambda: bool(room.lost))
+    assert room.health[-1].source == "lost"
+    assert room.health[-1].problem == "source_lost"
+    assert not room.health[-1].hearing
+    room.turn(20)
+    assert [lost.ended_by for lost in room.lost] == ["source_lost"]
+
+
+def test_a_source_that_breaks_comes_back() -> None:
+    """After a failure the source is opened again under a growing delay, and the room hears once it gives samples."""
+    room = Room(
+        [*blocks(synth.cry(2)), SourceError("microphone", "was unplugged"), *blocks(synth.cry(2))],
+    )
+    room.until(lambda: room.source.opened == 2)
+    room.turn()
+    assert room.health[-1].hearing
+
+
+def test_attempts_are_spaced() -> None:
+    """Between attempts the delay doubles from 1 s up to 30 s; nothing is tried in between."""
+    room = Room(blocks(synth.cry(1)), open_failures=8)
+    attempts: list[float] = []
+    while len(attempts) < 8:
+        opened = room.source.opened
+        room.turn()
+        if room.source.opened > opened:
+            attempts.append(room.clock.now_s)
+    delays = np.diff(attempts)
+    assert delays == pytest.approx([1, 2, 4, 8, 16, 30, 30], abs=0.5)
+
+
+def test_the_sample_count_goes_on_over_a_gap() -> None:
+    """While a source is away its room's sample count grows as time does, so that timers run on."""
+    room = Room([*blocks(synth.cry(4)), SourceError("microphone", "was unplugged"), *blocks(synth.cry(4))])
+    room.until(lambda: room.source.closed == 1)
+    before = room.segments[-1].end_sample
+    room.clock.now_s += 6.0
+    room.until(lambda: room.segments[-1].end_sample > before)
+    after = room.segments[-1]
+    assert after.end_sample >= before + 6 * 16_000 - HOP_SAMPLES
+    assert len(after.samples) < 128_000
+
+
+def test_a_recording_that_ends_is_not_reopened() -> None:
+    """At its end a source is closed for good: `source_ended`, said once, and never opened again."""
+    room = Room(blocks(synth.cry(2)))
+    room.until(lambda: bool(room.lost))
+    assert room.lost[0].ended_by == "source_ended"
+    assert room.health[-1].problem == "source_ended"
+    room.turn(2)
+    assert room.source.opened == 1
+    assert len(room.lost) == 1
+
+
+def test_off_closes_the_microphone() -> None:
+    """`enabled` OFF closes the source, ends the episode by a marker, and is answered; ON opens it again."""
+    room = Room(blocks(synth.cry(60)))
+    room.turn(10)
+    room.inbox.put(Command("nursery", "enabled", "OFF"))
+    room.turn()
+    assert room.source.closed == 1
+    assert room.lost[0].ended_by == "disabled"
+    assert room.health[-1].problem == "disabled"
+    assert room.applied == [Applied("nursery", "enabled", "OFF")]
+    room.inbox.put(Command("nursery", "enabled", "ON"))
+    room.turn(3)
+    assert room.source.opened == 2
+    assert room.health[-1].hearing
+    assert room.applied[-1] == Applied("nursery", "enabled", "ON")
+
+
+def test_a_room_that_starts_disabled_opens_nothing() -> None:
+    """A room that is configured off, or was switched off before a restart, leaves its source closed."""
+    room = Room(blocks(synth.cry(5)), enabled=False)
+    room.turn()
+    assert room.source.opened == 0
+    assert room.health[-1].problem == "disabled"
+
+
+def test_a_missed_gate_is_opened() -> None:
+    """A GateMissed from detect makes the next segment carry the ring."""
+    room = Room(blocks(synth.noise(60, -65)))
+    room.turn(40)
+    room.inbox.put(GateMissed("nursery", 0.9, 9.0))
+    opened = len([s for s in room.segments if s.gate == "open"])
+    room.turn(4)
+    assert len([s for s in room.segments if s.gate == "open"]) > opened
+
+
+def test_a_full_queue_replaces_a_live_rooms_segments() -> None:
+    """When detect is slow a live room's oldest segment is replaced, counted, and told in health."""
+    room = Room(blocks(synth.cry(20)))
+    for _ in range(60):
+        room.work.turn()
+    room.collect()
+    room.turn()
+    assert room.health[-1].segments_dropped > 10
+
+
+def test_a_file_waits_for_the_queue(tmp_path: Path) -> None:
+    """A file that plays as fast as it goes loses no segment to a full queue: it waits."""
+    soundfile.write(tmp_path / "cry.wav", synth.cry(10, -15), 16_000)
+    queue, reports, inbox = SegmentQueue(), Reports[object](), Inbox()
+    work = Capture(
+        room="nursery",
+        source=FileSource(tmp_path / "cry.wav", speed=0),
+        segmenter=Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES),
+        queue=queue,
+        inbox=inbox,
+        reports=reports,
+    )
+    ends: list[int] = []
+    while True:
+        work.turn()
+        items = queue.take(timeout_s=0)
+        ends += [item.end_sample for item in items if isinstance(item, Segment) and item.gate == "open"]
+        if any(isinstance(item, SourceLost) for item in items):
+            break
+    work.close()
+    assert queue.dropped == {}
+    assert ends == list(range(ends[0], 10 * 16_000 + 1, HOP_SAMPLES))

@@ -1,0 +1,184 @@
+import itertools
+
+import numpy as np
+import pytest
+import synth
+from loudness import HOP_SAMPLES, MANIFEST, MODEL, WINDOW_SAMPLES
+
+from monitor.capture import Segmenter
+from monitor.detect import Detector, Model, Said, to_waveforms
+from monitor.detect.detector import windows_of
+from monitor.detect.model import Scores, Waveforms
+from monitor.errors import InferenceError
+from monitor.offline import listen, numbered, score_windows
+from monitor.records import Applied, Command, Event, GateMissed, Level, Samples, Segment, SourceLost
+
+
+def segments_of(pcm: Samples, room: str = "nursery") -> list[Segment]:
+    core = Segmenter(room, window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    return core.feed(pcm, at=1_000 + len(pcm) / 16_000)
+
+
+def hear(detector: Detector, segments: list[Segment]) -> list[Said]:
+    return [said for segment in segments for said in detector.step([segment], [], segment.at_s)]
+
+
+def events(said: list[Said]) -> list[Event]:
+    return [record for record in said if isinstance(record, Event)]
+
+
+NIGHT = synth.over(synth.noise(50, -65), (6, synth.cry(8, -15)))
+
+
+def test_a_cry_starts_and_ends() -> None:
+    """A cry in a quiet room is one episode: started within 4 s of its onset, ended 20 s after it."""
+    said = events(hear(Detector(MODEL, {"nursery": "normal"}, numbered()), segments_of(NIGHT)))
+    assert [e.event_type for e in said] == ["cry_started", "cry_ended"]
+    assert 6 < said[0].at_s < 10
+    assert 34 <= said[1].at_s < 36
+    assert 7 < said[1].duration_s < 8 + 2 * 1.5  # a window that touches the cry counts whole
+    assert said[0].at == 1_000 + said[0].at_s
+
+
+def test_a_replaced_segment_costs_no_window() -> None:
+    """When every second segment is lost in the queue, the same windows are scored: a segment holds the last 8 s."""
+    scored: list[list[float]] = []
+    for step in (1, 2, 5):
+        seen: list[float] = []
+
+        def function(waveforms: Waveforms, seen: list[float] = seen) -> Scores:
+            scores = MODEL.function(waveforms)
+            seen += scores["cry"][:, 0].tolist()
+            return scores
+
+        detector = Detector(Model(MANIFEST, "litert", function), {"nursery": "normal"}, numbered())
+        opened = [s for s in segments_of(synth.cry(31, -15)) if s.gate == "open"]
+        hear(detector, opened[::-step][::-1])
+        scored.append(seen)
+    assert scored[0][-40:] == scored[1][-40:] == scored[2][-40:]
+
+
+def test_windows_stand_on_the_rooms_own_grid() -> None:
+    """Windows end at multiples of the hop, each once, and hold the very samples that end there."""
+    pcm = np.arange(100_000, dtype=np.int16)
+    segment = Segment("nursery", pcm[-60_000:], 100_000, 0.0, -30.0, -60.0, "open")
+    ends, windows = windows_of(segment, 80_000, WINDOW_SAMPLES, HOP_SAMPLES)
+    assert ends == [84_480, 92_160, 99_840]
+    assert all(np.array_equal(w, pcm[end - WINDOW_SAMPLES : end]) for end, w in zip(ends, windows, strict=True))
+
+
+def test_rooms_do_not_hear_each_other() -> None:
+    """Two rooms in one batch: only the room where it cries has an episode, whichever stands first."""
+    quiet = synth.noise(50, -65, seed=2)
+    for rooms in itertools.permutations(["a", "b"]):
+        detector = Detector(MODEL, dict.fromkeys(rooms, "normal"), numbered())
+        pairs = itertools.zip_longest(segments_of(NIGHT, "a"), segments_of(quiet, "b"))
+        said: list[Said] = []
+        for pair in pairs:
+            both = sorted((s for s in pair if s is not None), key=lambda s: rooms.index(s.room))
+            said += detector.step(both, [], 0.0)
+        assert {e.room for e in events(said)} == {"a"}
+
+
+def test_the_gate_saves_power_never_correctness() -> None:
+    """The same events come out with the gate always open."""
+    gated = events(list(listen([NIGHT], MODEL)))
+    always_open = Segmenter("room", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    detector = Detector(MODEL, {"room": "normal"}, numbered())
+    said: list[Said] = []
+    for start in range(0, len(NIGHT), 7_680):
+        always_open.open_gate()
+        block = NIGHT[start : start + 7_680]
+        for segment in always_open.feed(block, (start + len(block)) / 16_000):
+            said += detector.step([segment], [], segment.at_s)
+    assert [(e.event_type, e.started_s) for e in events(said)] == [(e.event_type, e.started_s) for e in gated]
+
+
+def test_a_cry_that_the_gate_misses_is_found_by_a_probe() -> None:
+    """A probe over the threshold opens the gate, its ring is scored, and N of M decides as always."""
+
+    def all_is_crying(waveforms: Waveforms) -> Scores:
+        return {"cry": np.ones((len(waveforms), 1), np.float32)}
+
+    said = list(listen([synth.noise(30, -65)], Model(MANIFEST, "litert", all_is_crying)))
+    missed = [record for record in said if isinstance(record, GateMissed)]
+    started = events(said)[0]
+    assert missed
+    assert started.event_type == "cry_started"
+    assert started.at_s - missed[0].at_s < 1
+
+
+def test_a_lost_source_ends_the_episode() -> None:
+    """When a source is lost its episode ends with the marker's cause, at the marker's time."""
+    detector = Detector(MODEL, {"nursery": "normal"}, numbered())
+    hear(detector, segments_of(NIGHT[: 12 * 16_000]))
+    (ended,) = events(detector.step([SourceLost("nursery", "disabled", 13 * 16_000, 1_013.0)], [], 0.0))
+    assert (ended.event_type, ended.ended_by, ended.at) == ("cry_ended", "disabled", 1_013.0)
+
+
+def test_a_room_that_falls_silent_ends_by_itself() -> None:
+    """A room of which nothing comes for 10 s ends its episode even if capture says nothing."""
+    detector = Detector(MODEL, {"nursery": "normal"}, numbered())
+    hear(detector, segments_of(NIGHT[: 12 * 16_000]))
+    assert events(detector.step([], [], 21.0)) == []
+    (ended,) = events(detector.step([], [], 22.1))
+    assert ended.ended_by == "source_lost"
+    assert detector.step([], [], 40.0) == []
+
+
+def test_a_stop_ends_every_episode() -> None:
+    """An orderly stop ends what runs with `stopped`."""
+    detector = Detector(MODEL, {"nursery": "normal"}, numbered())
+    hear(detector, segments_of(NIGHT[: 12 * 16_000]))
+    assert [e.ended_by for e in detector.close()] == ["stopped"]
+
+
+def test_sensitivity_changes_at_once() -> None:
+    """A `sensitivity` command is answered with Applied and holds from the next window."""
+    detector = Detector(MODEL, {"nursery": "low"}, numbered())
+    command = Command("nursery", "sensitivity", "high")
+    assert detector.step([], [command], 0.0) == [Applied("nursery", "sensitivity", "high")]
+    assert events(hear(detector, segments_of(NIGHT)))[0].event_type == "cry_started"
+
+
+def test_a_failed_inference_changes_nothing() -> None:
+    """After an InferenceError the same step can be made again and gives what it would have given."""
+    failures = iter([True, False])
+
+    def function(waveforms: Waveforms) -> Scores:
+        if next(failures, False):
+            raise InferenceError("loudness", "is out of order")
+        return MODEL.function(waveforms)
+
+    segments = segments_of(synth.cry(5, -10))
+    command = Command("nursery", "sensitivity", "high")
+    flaky = Detector(Model(MANIFEST, "litert", function), {"nursery": "low"}, numbered())
+    sound = Detector(MODEL, {"nursery": "low"}, numbered())
+    with pytest.raises(InferenceError):
+        flaky.step(segments[-1:], [command], 1.0)
+    assert flaky.step(segments[-1:], [command], 1.0) == sound.step(segments[-1:], [command], 1.0)
+
+
+def test_the_level_is_told_each_five_seconds() -> None:
+    """A room tells its level, its gate and its newest score every 5 s of sound."""
+    levels = [r for r in listen([NIGHT], MODEL) if isinstance(r, Level)]
+    assert len(levels) == pytest.approx(10, abs=1)
+    assert levels[0].score is None
+    assert max(level.dbfs for level in levels) > -25
+
+
+@pytest.mark.parametrize("block", [1_000, 7_680, 100_000])
+def test_score_hears_every_window(block: int) -> None:
+    """`score` gives one score a hop from the start of the recording, whatever the blocks it is read in."""
+    blocks = [NIGHT[start : start + block] for start in range(0, len(NIGHT), block)]
+    scores = list(score_windows(blocks, MODEL))
+    assert [s.end_sample for s in scores] == list(range(WINDOW_SAMPLES, len(NIGHT) + 1, HOP_SAMPLES))
+    alone = MODEL.function(to_waveforms([NIGHT[HOP_SAMPLES : HOP_SAMPLES + WINDOW_SAMPLES]]))
+    assert scores[1].score == pytest.approx(float(alone["cry"][0, 0]))
+
+
+def test_score_pads_a_short_recording_in_front() -> None:
+    """A recording shorter than a window is scored as one window that ends with it."""
+    (score,) = score_windows([synth.cry(0.5, -10)], MODEL)
+    assert score.end_sample == WINDOW_SAMPLES
+    assert score.score > 0.5

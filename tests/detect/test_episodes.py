@@ -1,0 +1,144 @@
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.detect.episodes import HANG_OVER_S, EpisodeTracker, Moment, Rule
+from monitor.records import Event, Score
+
+WINDOW_SAMPLES = 24_000
+HOP_SAMPLES = 8_000
+RULE = Rule(enter=0.6, exit=0.4, need=3, of=5, window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+
+
+def tracker(rule: Rule = RULE) -> EpisodeTracker:
+    numbers = itertools.count(1)
+    return EpisodeTracker("nursery", rule, "loudness 1", lambda: str(next(numbers)))
+
+
+def moment(end_sample: int) -> Moment:
+    return Moment(end_sample, 1_000 + end_sample / 16_000, -30.0)
+
+
+def hear(core: EpisodeTracker, scores: Sequence[float], first_sample: int = WINDOW_SAMPLES) -> list[Event]:
+    events: list[Event] = []
+    for i, score in enumerate(scores):
+        end_sample = first_sample + i * HOP_SAMPLES
+        events += core.update(Score(end_sample, score), moment(end_sample))
+    return events
+
+
+@pytest.mark.parametrize(
+    ("scores", "starts"),
+    [
+        ([0.9, 0.9], False),
+        ([0.9, 0.9, 0.9], True),
+        ([0.9, 0.0, 0.9, 0.0, 0.9], True),
+        ([0.9, 0.0, 0.0, 0.9, 0.0, 0.9], False),
+        ([0.6, 0.6, 0.6], True),
+        ([0.59, 0.59, 0.59, 0.59, 0.59], False),
+    ],
+)
+def test_it_starts_when_n_of_the_last_m_reach_enter(scores: list[float], *, starts: bool) -> None:
+    """An episode starts exactly when `need` of the last `of` windows reach `enter`."""
+    assert [e.event_type for e in hear(tracker(), scores)] == (["cry_started"] if starts else [])
+
+
+def test_what_a_start_says() -> None:
+    """A start is at the start of the earliest of its N windows, decided at the newest sample."""
+    (event,) = hear(tracker(), [0.1, 0.7, 0.2, 0.95, 0.8])
+    assert event.started_s == (WINDOW_SAMPLES + HOP_SAMPLES - WINDOW_SAMPLES) / 16_000
+    assert event.at_s == (WINDOW_SAMPLES + 4 * HOP_SAMPLES) / 16_000
+    assert event.at - event.started_at == pytest.approx(event.at_s - event.started_s)
+    assert event.confidence == event.peak == 0.95
+    assert event.mean == pytest.approx((0.7 + 0.2 + 0.95 + 0.8) / 4)
+    assert event.duration_s == event.at_s - event.started_s
+    assert event.ended_by is None
+
+
+def test_windows_with_a_gap_between_them_do_not_add_up() -> None:
+    """Three windows over `enter` that do not follow each other start nothing."""
+    core = tracker()
+    events = hear(core, [0.9, 0.9]) + hear(core, [0.9, 0.9], first_sample=10 * WINDOW_SAMPLES)
+    assert events == []
+
+
+def test_it_ends_after_the_hang_over() -> None:
+    """An episode ends 20 s after the last window that reached `exit`; the hang-over is no crying."""
+    core = tracker()
+    events = hear(core, [0.9, 0.9, 0.9, 0.5] + [0.39] * 60)
+    last_crying_s = (WINDOW_SAMPLES + 3 * HOP_SAMPLES) / 16_000
+    ended = events[-1]
+    assert [e.event_type for e in events] == ["cry_started", "cry_ended"]
+    assert ended.at_s == last_crying_s + HANG_OVER_S
+    assert ended.duration_s == last_crying_s - ended.started_s
+    assert ended.ended_by == "quiet"
+    assert ended.confidence == ended.peak == 0.9
+    assert not core.crying
+
+
+def test_a_closed_gate_ends_it_too() -> None:
+    """Time that goes on without a score ends an episode as quiet windows do."""
+    core = tracker()
+    hear(core, [0.9] * 3)
+    last_sample = WINDOW_SAMPLES + 2 * HOP_SAMPLES
+    assert core.pass_time(moment(last_sample + 19 * 16_000)) == []
+    (ended,) = core.pass_time(moment(last_sample + 20 * 16_000))
+    assert ended.ended_by == "quiet"
+
+
+def test_it_is_said_to_go_on_each_minute() -> None:
+    """A cry of 150 s says `cry_ongoing` after 60 s and after 120 s."""
+    events = hear(tracker(), [0.9] * 300)
+    started, *ongoing = events
+    assert [e.event_type for e in ongoing] == ["cry_ongoing"] * 2
+    assert [round(e.at_s - started.at_s) for e in ongoing] == [60, 120]
+
+
+def test_a_rule_may_change_while_it_runs() -> None:
+    """Lowering the sensitivity does not end a running episode by itself; the next window is judged by the new rule."""
+    core = tracker()
+    hear(core, [0.7] * 3)
+    core.rule = Rule(enter=0.9, exit=0.8, need=3, of=5, window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    assert core.crying
+    events = hear(core, [0.7] * 60, first_sample=WINDOW_SAMPLES + 3 * HOP_SAMPLES)
+    assert [e.event_type for e in events] == ["cry_ended"]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.floats(0, 1).map(lambda score: ("score", score)),
+        st.integers(1, 30).map(lambda seconds: ("time", seconds)),
+        st.just(("close", 0)),
+    ),
+    max_size=150,
+)
+
+
+@given(STEPS)
+def test_every_story_is_whole(steps: list[tuple[str, float]]) -> None:
+    """Whatever comes: each episode starts once, ends once, ids are never used twice, and it never stays on."""
+    core, sample, events = tracker(), WINDOW_SAMPLES, []
+    for kind, value in steps:
+        if kind == "score":
+            sample += HOP_SAMPLES
+            events += core.update(Score(sample, value), moment(sample))
+        elif kind == "time":
+            sample += int(value) * 16_000
+            events += core.pass_time(moment(sample))
+        else:
+            events += core.close("source_lost", moment(sample))
+    events += core.pass_time(moment(sample + 21 * 16_000))
+    assert not core.crying
+    assert len({e.event_id for e in events}) == len(events)
+    for _, group in itertools.groupby(events, key=lambda e: e.episode_id):
+        story = list(group)
+        assert [e.event_type for e in story if e.event_type != "cry_ongoing"] == ["cry_started", "cry_ended"]
+        assert (story[0].event_type, story[-1].event_type) == ("cry_started", "cry_ended")
+        assert all(e.ended_by is None for e in story[:-1])
+        assert story[-1].ended_by in {"quiet", "source_lost"}
+        assert all(0 <= e.mean <= e.peak <= 1 for e in story)
+        assert [e.at for e in story] == sorted(e.at for e in story)
+        assert all(e.duration_s >= 0 for e in story)

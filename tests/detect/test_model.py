@@ -1,0 +1,166 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import loudness
+import numpy as np
+import pytest
+
+from monitor.detect import Model, check_model, load_model, models_folder
+from monitor.detect.model import Scores, Waveforms
+from monitor.errors import ModelError
+
+CRY = models_folder() / "cry"
+
+
+@pytest.fixture(scope="module", params=["shipped", "loudness"])
+def model(request: pytest.FixtureRequest) -> Model:
+    return load_model(CRY) if request.param == "shipped" else loudness.MODEL
+
+
+def waveforms(n: int, model: Model) -> Waveforms:
+    rng = np.random.default_rng(3)
+    levels = 10 ** (rng.uniform(-60, 0, (n, 1)) / 20)
+    return (rng.normal(size=(n, model.manifest.window_samples)) * levels).clip(-1, 1).astype(np.float32)
+
+
+class TestContract:
+    """What `Detector` relies on; the tests' own model is held to it as the shipped one is."""
+
+    def test_a_score_is_a_fraction(self, model: Model) -> None:
+        """Every waveform of a batch gets one finite score in 0..1, float32[n, 1]."""
+        for n in (1, 2, 7):
+            scores = model.function(waveforms(n, model))["cry"]
+            assert scores.shape == (n, 1)
+            assert scores.dtype == np.float32
+            assert ((scores >= 0) & (scores <= 1)).all()
+
+    def test_a_batch_mixes_nothing(self, model: Model) -> None:
+        """score(batch)[i] == score(batch[i:i+1]): a loud neighbour changes no quiet room's score."""
+        batch = waveforms(6, model)
+        together = model.function(batch)["cry"]
+        alone = np.concatenate([model.function(batch[i : i + 1])["cry"] for i in range(6)])
+        assert np.abs(together - alone).max() < 1e-5
+
+    def test_digital_silence_is_no_cry(self, model: Model) -> None:
+        """Zeros score low, and are no special case that gives NaN."""
+        silent = np.zeros((1, model.manifest.window_samples), np.float32)
+        assert model.function(silent)["cry"][0, 0] < 0.1
+
+
+def test_both_runtimes_give_the_same_scores() -> None:
+    """LiteRT and TensorFlow answer within 1e-4 on the same folder."""
+    lite, full = load_model(CRY, "litert"), load_model(CRY, "tensorflow")
+    batch = waveforms(8, lite)
+    assert np.abs(lite.function(batch)["cry"] - full.function(batch)["cry"]).max() < 1e-4
+
+
+def test_auto_is_litert() -> None:
+    """`auto` takes LiteRT: the same scores in a tenth of the memory."""
+    assert load_model(CRY, "auto").runtime == "litert"
+
+
+def manifest_of(folder: Path) -> dict[str, object]:
+    return dict(json.loads((folder / "manifest.json").read_text()))
+
+
+def flip_a_byte(folder: Path) -> None:
+    data = bytearray((folder / "model.tflite").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (folder / "model.tflite").write_bytes(data)
+
+
+def remove_the_model(folder: Path) -> None:
+    (folder / "model.tflite").unlink()
+
+
+def remove_the_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def break_the_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{")
+
+
+def mistype_a_threshold(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["sensitivity"] = {"normal": {"enter": 1.5, "exit": 0.4, "need": 3, "of": 5}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def leave_a_sensitivity_out(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["sensitivity"] = {"normal": {"enter": 0.5, "exit": 0.4, "need": 3, "of": 5}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def point_outside(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["files"] = {"../../etc/passwd": "0" * 64}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def name_another_output(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["outputs"] = {"laugh": [1]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def name_another_signature(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["signature"] = "sing"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def cut_the_golden_vectors(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["files"] = {}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "golden.npz").write_bytes(b"PK")
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (flip_a_byte, "model.tflite"),
+        (remove_the_model, "model.tflite"),
+        (remove_the_manifest, "manifest.json"),
+        (break_the_manifest, "manifest.json"),
+        (mistype_a_threshold, "sensitivity.normal.enter"),
+        (leave_a_sensitivity_out, "sensitivity"),
+        (point_outside, "outside the folder"),
+        (name_another_output, "outputs"),
+        (name_another_signature, "sing"),
+        (cut_the_golden_vectors, "golden.npz"),
+    ],
+)
+def test_a_damaged_folder_is_refused(tmp_path: Path, damage: Callable[[Path], None], named: str) -> None:
+    """Whatever is wrong with a model's folder is a ModelError that names the file or the field, and the fix."""
+    folder = tmp_path / "cry"
+    shutil.copytree(CRY, folder)
+    damage(folder)
+    with pytest.raises(ModelError) as caught:
+        load_model(folder)
+    assert named in str(caught.value)
+    assert "model.path" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "distort",
+    [
+        lambda scores: scores * 0 + np.nan,
+        lambda scores: 1 - scores,
+        lambda scores: scores[:, 0],
+    ],
+    ids=["nan", "drifted", "misshapen"],
+)
+def test_a_model_that_answers_otherwise_is_refused(distort: Callable[[np.ndarray], np.ndarray]) -> None:
+    """NaN, a drifted score and another shape all fail the golden check."""
+    honest = load_model(CRY).function
+
+    def function(batch: Waveforms) -> Scores:
+        return {"cry": distort(honest(batch)["cry"])}
+
+    with pytest.raises(ModelError):
+        check_model(function, CRY / "golden.npz", 1e-2)
