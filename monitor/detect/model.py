@@ -1,6 +1,6 @@
 """A model's folder becomes a function; the only importer of LiteRT and TensorFlow.
 
-The folder's contract: `manifest.json` says everything, `golden.npz` proves it. `models/README.md` describes both.
+The folder's contract: `manifest.json` says everything, `golden.npz` proves it; `docs/architecture.md` describes both.
 """
 
 import contextlib
