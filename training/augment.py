@@ -5,6 +5,7 @@ Most of it is one multiplication of the window's spectrum (speed, equaliser, low
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,19 @@ Spectrum = npt.NDArray[np.complex64]
 Rng = np.random.Generator
 
 # Drawing by source, then by how easily a label is taken for a cry: laughs gave the peer nearly all its false alarms.
-LABEL_WEIGHTS = {"laugh": 3.0, "child_speech": 3.0, "child_vocal": 4.0, "baby_vocal": 8.0, "cat": 8.0}
-LABEL_WEIGHTS |= {"background": 2.0, "singing": 1.5, "everyday": 2.0, "music": 0.6}
+LABEL_WEIGHTS = {"laugh": 3.0, "child_speech": 2.5, "child_vocal": 4.0, "baby_vocal": 8.0, "cat": 8.0, "everyday": 4.0}
+LABEL_WEIGHTS |= {"background": 2.0, "animal": 2.0, "singing": 2.0, "household": 1.5, "alarm": 1.5}
 NOISE_S = 60
 ROOMS = 64
 ACTIVE_DB = 20.0  # a frame this far under the loud ones is a pause
+
+
+class Batch(NamedTuple):
+    """What the network learns from at one step."""
+
+    waveforms: Array  # float32[batch, window_samples]
+    targets: Array  # float32[batch, 1]
+    weights: Array  # float32[batch]
 
 
 def active_level_dbfs(sound: Array) -> float:
@@ -105,22 +114,25 @@ class Augmenter:
         self.noises = [coloured_noise(rng, NOISE_S * params.window.sample_rate_hz, slope) for slope in slopes]
         self.rooms = [room_response(rng, window, rng.uniform(*params.augment.reverb_rt60_s)) for _ in range(ROOMS)]
 
-    def batch(self, step: int) -> tuple[Array, Array]:
-        """Return the batch of `step`: waveforms float32[batch, window_samples] and targets float32[batch, 1]."""
+    def batch(self, step: int) -> Batch:
+        """Return the batch of `step`."""
         rng = np.random.default_rng((self.params.train.seed, step))
         made = [self._example(rng) for _ in range(self.params.train.batch)]
-        return np.stack([wave for wave, _ in made]), np.array([[target] for _, target in made], np.float32)
+        columns = [np.array([row[i] for row in made], np.float32) for i in range(3)]
+        return Batch(columns[0], columns[1][:, None], columns[2])
 
-    def _example(self, rng: Rng) -> tuple[Array, float]:
-        """Return one window and its target."""
+    def _example(self, rng: Rng) -> tuple[Array, float, float]:
+        """Return one window, its target and its weight."""
         augment = self.params.augment
         cry = rng.random() < augment.cry_share
         window = self.params.window.window_samples
         if not cry and rng.random() < augment.silence_share:
-            return self._microphone(rng, np.zeros(window, np.float32), np.inf), 0.0
+            return self._microphone(rng, np.zeros(window, np.float32), np.inf), 0.0, 1.0
         index = rng.choice(self.cries, p=self.cry_chances) if cry else rng.choice(self.others, p=self.other_chances)
         spectrum, start, length = self._sound(rng, int(index))
         target = teacher.target(self.heard[int(index)], start, length, self.params.target) if cry else 0.0
+        doubt = self.params.target.doubt
+        weight = doubt + (1 - doubt) * target if cry else 1.0
         if rng.random() < augment.reverb_share:
             spectrum = spectrum * self.rooms[rng.integers(ROOMS)]
         # Levels belong to the clip, not to the window: a pause stays as quiet as it was.
@@ -132,7 +144,7 @@ class Augmenter:
             gain_db = level - rng.uniform(*augment.mix_snr_db) - self.levels_dbfs[under]
             spectrum += other * np.float32(10 ** (gain_db / 20))
         spectrum *= equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
-        return self._microphone(rng, scipy.fft.irfft(spectrum, window), level), target
+        return self._microphone(rng, scipy.fft.irfft(spectrum, window), level), target, weight
 
     def _sound(self, rng: Rng, index: int) -> tuple[Spectrum, int, int]:
         """Return the spectrum of a random window of clip `index`, at a random speed, and where it was cut.

@@ -6,24 +6,27 @@ from typing import Any
 TEMPLATE = """# cry {version}
 
 Tells whether a baby cries in 1.5 s of sound. Input `waveform` float32[n, 24000], 16 kHz mono in [-1, 1); output `cry`
-float32[n, 1], 0 to 1. The log-mel picture (25 ms frames every 10 ms, 64 bands, 60 to 7800 Hz) is the first layer; behind
-it stands a separable convolutional network: {weights} weights, {kilobytes} kB as LiteRT, float32. Two forms of the same
-model: `model.tflite` and `saved_model/`. Made by `python -m training all`.
+float32[n, 1], 0 to 1. The log-mel picture (25 ms frames every 10 ms, 64 bands, 60 to 7800 Hz) is the first layer;
+behind it stands a separable convolutional network: {weights} weights, {kilobytes} kB as LiteRT, float32. Two forms of
+one model: `model.tflite` and `saved_model/`. Made by `python -m training all --steps {steps}`.
 
 ## What it learnt from
 
-Public recordings, split by household, speaker or track; nothing listed in `validation_sources.txt`, and only clips whose
-licence allows it. Cries: donateacry-corpus (ODbL 1.0 / DbCL 1.0) and the CC BY part of ESC-50. Others: the same homes when
-no cry is heard, speech of adults and children (speechocean762; Picovoice, Apache 2.0; free-spoken-digit, CC BY-SA 4.0),
-laughter (EmoGator, Apache 2.0), coughs (CC0), music, animals, toys, alarms and household sounds under CC0, CC BY, CC BY-SA,
-Apache, MIT or BSD licences, listed clip by clip with the data. No recording is in this folder: the golden sounds are made
-by rule. Teacher for the weak labels: YAMNet (Google, Apache 2.0), inside labelled cries only; it is not part of the model.
+Public recordings, split by household, speaker or track: none listed in `validation_sources.txt`, and only clips whose
+licence allows it. Cries: donateacry-corpus (ODbL 1.0 / DbCL 1.0) and the CC BY part of ESC-50. Others: the same homes
+when no cry is heard; speech of adults and children (speechocean762; Picovoice, Apache 2.0; free-spoken-digit, CC BY-SA
+4.0); laughter (EmoGator, Apache 2.0); coughs (CC0); music, animals, toys, alarms and household sounds under CC0, CC BY,
+CC BY-SA, Apache, MIT or BSD licences, listed clip by clip with the data. No recording is in this folder: the golden
+sounds are made by rule. Teacher for the weak labels: YAMNet (Google, Apache 2.0), inside labelled cries only; it is not
+part of the model.
 
 ## How good it is
 
-Validation clips: {cry} cries, {other} other sounds, from sources that no training clip shares. **The thresholds were chosen
-on these clips and the two nights were looked at while the training was set up, so these figures flatter a little.** The last
-table is of recordings that chose nothing. Every figure: `python -m training evaluate --data DIR --model models/cry`.
+Validation clips: {cry} cries, {other} other sounds, from sources that no training clip shares. **The thresholds were
+chosen on these clips, and the two nights, cut from the same sources, were looked at while the training was set up:
+these figures flatter.** The last table is of recordings that chose nothing. The clips' labels were made with the peer's
+help (a clip is a cry where curators or the peer said so), which flatters the peer. Every figure:
+`python -m training evaluate --data ../shared/data --model models/cry`.
 
 | best window of a clip | this model | peer (YAMNet) |
 | --- | --- | --- |
@@ -46,14 +49,14 @@ The same cry with and without its band above 4 kHz: mean change of the score {ba
 ## Limits
 
 - Labels are weak: a clip named cry holds pauses and speech, and which windows cry is a teacher's guess.
-- Babies' laughter and babble are all but absent from training (one laugh, one word); adults' laughter stands in. The one
-  laughing baby of the validation clips is the row `baby_laugh`.
-- Most cries were recorded by telephones, many at 8 kHz; all come from one collection.
+- Babies' laughter and babble are all but absent from training (one laugh, one word); adults' laughter stands in. The
+  one laughing baby of the validation clips is the row `baby_laugh`.
+- Most cries were recorded by telephones, many at 8 kHz; nearly all come from one collection.
 - It is not a medical device and does not replace looking after a child.
 """
 
 
-def text(version: str, evaluation: dict[str, Any], weights: int, litert_bytes: int) -> str:
+def text(version: str, evaluation: dict[str, Any], steps: int, weights: int, litert_bytes: int) -> str:
     """Return CARD.md for a model with `evaluation`, as `evaluate` measured it."""
     metrics = evaluation["metrics"]
     alarms = metrics["negatives"]["episodes"]
@@ -61,6 +64,7 @@ def text(version: str, evaluation: dict[str, Any], weights: int, litert_bytes: i
     hours = metrics["negatives"]["hours"]
     return TEMPLATE.format(
         version=version,
+        steps=steps,
         weights=f"{weights:,}".replace(",", " "),
         kilobytes=round(litert_bytes / 1000),
         **metrics["validation_clips"],

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import monitor
 from monitor.detect import check_model, load_model
 from monitor.detect.model import Function, Manifest, Model, Scores, Threshold, Waveforms
 from training import card, golden
@@ -113,7 +114,9 @@ def export(
             encoding="utf-8",
         )
         (folder / "CARD.md").write_text(
-            card.text(version, evaluation, model.count_params(), (folder / "model.tflite").stat().st_size),
+            card.text(
+                version, evaluation, params.train.steps, model.count_params(), (folder / "model.tflite").stat().st_size
+            ),
             encoding="utf-8",
         )
         check_model(live, folder / "golden.npz", golden.TOLERANCE)
@@ -176,10 +179,11 @@ def next_version(target: Path, today: dt.date) -> str:
 
 
 def code_version() -> dict[str, str]:
-    """Return what made the model: the versions of the libraries that count, and the commit."""
+    """Return what made the model: the project's version and commit, and the libraries that count."""
     git = shutil.which("git")
     said = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False) if git else None
     return {
+        "version": monitor.__version__,
         "git": said.stdout.strip() if said and said.returncode == 0 else "unknown",
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

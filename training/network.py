@@ -29,8 +29,7 @@ TABLE = (
     Block("separable", 3, 160, 1),
 )
 DROPOUT = 0.2
-# Log-mel values lie between about -14 (nothing) and 6 (a shout at the microphone): bring them near -1..1.
-SCALE, OFFSET = 0.1, 0.4
+SCALE = 0.25  # log-mel values lie within about +-4 of their mean
 
 
 def build(params: Params) -> keras.Model:
@@ -40,8 +39,11 @@ def build(params: Params) -> keras.Model:
     """
     waveform = keras.Input((params.window.window_samples,), dtype="float32", name="waveform")
     picture = LogMel(params.mel, name="log_mel")(waveform)
-    maps = keras.layers.Rescaling(SCALE, OFFSET, name="scale")(picture)
-    maps = keras.layers.Reshape((*maps.shape[1:], 1), name="as_image")(maps)  # [n, frames, bands, 1]
+    # How loud a cry is does not matter, nor does what each band hears all the time (noise, an uneven microphone): two
+    # maps, one without the window's mean, one without each band's. Each window by itself.
+    levelled = picture - keras.ops.mean(picture, axis=(1, 2), keepdims=True)
+    changes = picture - keras.ops.mean(picture, axis=1, keepdims=True)
+    maps = SCALE * keras.ops.stack([levelled, changes], axis=-1)  # [n, frames, bands, 2]
     for number, block in enumerate(TABLE, start=1):
         maps = _block(maps, block, name=f"{block.kind}_{number}")
     over_time = keras.ops.mean(maps, axis=2)  # [n, time, channels]: pitch no longer matters, order still does

@@ -52,6 +52,7 @@ class TargetParams:
     """How the teacher's window scores become targets inside clips labelled cry; elsewhere the target is 0."""
 
     sharpen_logit: float = 1.5  # the teacher is timid on babies: sigma(logit(t) + 1.5)
+    doubt: float = 0.3  # weight of a window of a labelled cry where the teacher hears none: it may be wrong
     lift_to: float = 0.95  # the best window of a labelled cry is a cry, however sure the teacher was
 
 
@@ -59,16 +60,16 @@ class TargetParams:
 class AugmentParams:
     """What a clip may go through before the network hears it. Ranges are (low, high), drawn evenly."""
 
-    cry_share: float = 0.5  # of a batch; half of the windows of a labelled cry are pauses
+    cry_share: float = 0.45  # of a batch; half of the windows of a labelled cry are pauses
     mix_share: float = 0.6  # of the windows get another sound under them
     mix_snr_db: tuple[float, float] = (-5.0, 25.0)
     level_dbfs: tuple[float, float] = (-55.0, -6.0)  # rms of the active part; above about -12 peaks clip, as they do
     floor_dbfs: tuple[float, float] = (-98.0, -58.0)
     floor_slope_db_per_octave: tuple[float, ...] = (0.0, -3.0, -6.0)  # white, pink, brown
-    loud_floor_share: float = 0.15  # a noise machine beside the cot
+    loud_floor_share: float = 0.1  # a noise machine beside the cot
     loud_floor_dbfs: tuple[float, float] = (-58.0, -30.0)
     speed: tuple[float, float] = (0.87, 1.15)
-    eq_db: float = 8.0  # the largest rise or fall of the random equaliser
+    eq_db: float = 6.0  # the largest rise or fall of the random equaliser
     eq_points: int = 6
     low_pass_share: float = 0.45  # of both classes: the curated cries end at 4 kHz, a shortcut to take away
     low_pass_hz: tuple[float, float] = (3000.0, 4000.0)
@@ -82,7 +83,7 @@ class AugmentParams:
 class TrainParams:
     """The optimisation."""
 
-    steps: int = 1200
+    steps: int = 2400
     batch: int = 128
     peak_rate: float = 3e-3
     warmup_steps: int = 60

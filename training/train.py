@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training import data, network, teacher
-from training.augment import Array, Augmenter
+from training.augment import Augmenter, Batch
 from training.params import Params
 
 SETTINGS = "params.json"
@@ -73,8 +73,8 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
     learn = tf.function(_learn, jit_compile=False)
     losses = []
     first = int(state.step)
-    for waveforms, targets in _progress(_batches(augmenter, first, params.train.steps), params, first, console):
-        losses.append(learn(state, tf.constant(waveforms), tf.constant(targets), params.train.average_decay))
+    for batch in _progress(_batches(augmenter, first, params.train.steps), params, first, console):
+        losses.append(learn(state, *map(tf.constant, batch), params.train.average_decay))
         step = int(state.step)
         if step % params.train.checkpoint_steps == 0 or step == params.train.steps:
             loss, losses = float(np.mean(losses)), []
@@ -106,12 +106,12 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, decay: float) -> tf.Tensor:
+def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, decay: float) -> tf.Tensor:
     """Take one step; return the loss. The average follows the batch statistics too, so it needs no second pass."""
     model = state.model
     with tf.GradientTape() as tape:
         scores = model(waveforms, training=True)["cry"]
-        loss = tf.reduce_mean(keras.losses.binary_crossentropy(targets, scores))
+        loss = tf.reduce_mean(weights * keras.losses.binary_crossentropy(targets, scores))
     state.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     # Early on the weights of a moment ago are worthless: the average starts short and grows to its full length.
     step = tf.cast(state.step, tf.float32)
@@ -123,7 +123,7 @@ def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, decay: float)
     return loss
 
 
-def _batches(augmenter: Augmenter, first: int, last: int) -> Iterator[tuple[Array, Array]]:
+def _batches(augmenter: Augmenter, first: int, last: int) -> Iterator[Batch]:
     """Yield the batches of steps first..last - 1, made ahead on one thread (at most AHEAD wait)."""
     with ThreadPoolExecutor(1, thread_name_prefix="augment") as maker:
         waiting = [maker.submit(augmenter.batch, step) for step in range(first, min(first + AHEAD, last))]

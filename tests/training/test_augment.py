@@ -12,25 +12,26 @@ Made = Callable[..., Augmenter]
 def test_a_step_has_its_batch(made: Made) -> None:
     """The same step gives the same batch (a resumed run goes on as it would have), another step another one."""
     first, again = made(), made()
-    np.testing.assert_array_equal(first.batch(3)[0], again.batch(3)[0])
-    assert not np.array_equal(first.batch(3)[0], first.batch(4)[0])
+    np.testing.assert_array_equal(first.batch(3).waveforms, again.batch(3).waveforms)
+    assert not np.array_equal(first.batch(3).waveforms, first.batch(4).waveforms)
 
 
 def test_batches_are_sound(made: Made) -> None:
     """Whatever happens to a sound, it stays a window of 16-bit sound, and its target from 0 to 1."""
-    waveforms, targets = made(64).batch(0)
+    waveforms, targets, weights = made(64).batch(0)
     assert waveforms.shape == (64, 24000)
     assert waveforms.dtype == targets.dtype == np.float32
     assert np.isfinite(waveforms).all()
     assert waveforms.min() >= -1
     assert waveforms.max() < 1
     assert targets.shape == (64, 1)
+    assert weights.shape == (64,)
 
 
 def test_only_cries_have_targets(made: Made) -> None:
     """A clip of any other label is no cry, whatever is done to it."""
-    assert made(cry_share=0.0).batch(0)[1].max() == 0
-    assert made(cry_share=1.0).batch(0)[1].min() > 0.9
+    assert made(cry_share=0.0).batch(0).targets.max() == 0
+    assert made(cry_share=1.0).batch(0).targets.min() > 0.9
 
 
 def test_level_counts_the_loud_part() -> None:
