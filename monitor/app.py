@@ -181,8 +181,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
     def handle(number: int, _: object) -> None:
         if stop.is_set():
             service.exit_now(1)
+        stop.set()  # first: a second signal may come while the line is written
         log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
