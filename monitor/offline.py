@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from monitor.capture import Segmenter
-from monitor.detect import Detector, Model, Said, to_waveforms
+from monitor.detect import BATCH, Detector, Model, Said, to_waveforms
 from monitor.records import SAMPLE_RATE_HZ, GateMissed, Samples, Score, Sensitivity, SourceLost
-
-BATCH = 16
-"""Windows that `score` hands to the model at once: enough to keep it busy, little to keep in memory."""
 
 
 def numbered() -> Callable[[], str]:

@@ -26,6 +26,10 @@ LEVEL_EVERY_S = 5.0
 UNHEARD_S = 10.0
 """A room of which nothing at all has come for so long ends its episode, whatever capture says."""
 
+BATCH = 16
+"""Windows that the model gets at once. One batch of five rooms' pre-rolls (70 windows) was measured to leave the process
+80 MB larger, for good."""
+
 Said = Event | GateMissed | Level | Applied
 
 
@@ -65,10 +69,10 @@ def to_waveforms(windows: Sequence[Samples]) -> np.ndarray[tuple[int, ...], np.d
 
 
 class Detector:
-    """Scores what rooms send, in one batch, and tracks each room's episode. One thread uses it.
+    """Scores what rooms send, in batches, and tracks each room's episode. One thread uses it.
 
     Args:
-        model: The cry model; `step` calls its function at most once.
+        model: The cry model.
         rooms: Each room's sensitivity.
         make_id: Gives a fresh unique id at each call.
     """
@@ -124,9 +128,11 @@ class Detector:
         return windows_of(segment, after_sample, manifest.window_samples, manifest.hop_samples)
 
     def _score(self, windows: Sequence[Samples]) -> list[float]:
-        if not windows:
-            return []
-        return [float(score) for score in self._model.function(to_waveforms(windows))["cry"][:, 0]]
+        scores: list[float] = []
+        for i in range(0, len(windows), BATCH):
+            batch = self._model.function(to_waveforms(windows[i : i + BATCH]))["cry"][:, 0]
+            scores += [float(score) for score in batch]
+        return scores
 
     def _hear(self, room: _Room, segment: Segment, scores: Sequence[Score]) -> list[Said]:
         room.moment = Moment(segment.end_sample, segment.at, segment.level_dbfs)
