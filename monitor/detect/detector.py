@@ -27,8 +27,8 @@ UNHEARD_S = 10.0
 """A room of which nothing at all has come for so long ends its episode, whatever capture says."""
 
 BATCH = 16
-"""Windows that the model gets at once. One batch of five rooms' pre-rolls (70 windows) was measured to leave the process
-80 MB larger, for good."""
+"""Windows that the model gets at once. Five rooms' pre-rolls in one batch (70 windows) were measured to leave the
+process 80 MB larger, for good."""
 
 Said = Event | GateMissed | Level | Applied
 
