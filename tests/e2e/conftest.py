@@ -1,0 +1,69 @@
+"""A broker, a listener, and recordings to play to the whole service."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import synth
+from e2e.service import REPOSITORY
+from mqtt_broker import Mosquitto, Recorder, recording, running
+
+from monitor.records import SAMPLE_RATE_HZ, Samples
+
+CRYING = REPOSITORY / "monitor" / "recordings" / "crying.flac"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that lets everybody in and keeps nothing over a restart."""
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with running(Mosquitto(folder)) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture
+def recorder(broker: Mosquitto) -> Iterator[Recorder]:
+    """A client that hears everything on that broker."""
+    with recording(broker.port) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def crying() -> Path:
+    """37 s, as shipped: 3 s of quiet, 10 s of a crying baby, 24 s of quiet."""
+    return CRYING
+
+
+@pytest.fixture(scope="session")
+def late_crying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with 20 s of quiet in front: the service has found its broker before the baby cries."""
+    return _write(tmp_path_factory, _part(14, 34), _part(3, 37))
+
+
+@pytest.fixture(scope="session")
+def long_crying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 s of quiet, then 8 minutes of a crying baby: an episode that a test has time to disturb."""
+    return _write(tmp_path_factory, _part(14, 34), *[_part(3, 13)] * 48)
+
+
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10 minutes of a quiet room."""
+    return _write(tmp_path_factory, synth.noise(600.0))
+
+
+def _part(start_s: int, end_s: int) -> Samples:
+    """Return a part of the shipped recording."""
+    sound, rate_hz = soundfile.read(CRYING, start=start_s * SAMPLE_RATE_HZ, stop=end_s * SAMPLE_RATE_HZ, dtype="int16")
+    assert (rate_hz, len(sound)) == (SAMPLE_RATE_HZ, (end_s - start_s) * SAMPLE_RATE_HZ)
+    return np.asarray(sound)
+
+
+def _write(factory: pytest.TempPathFactory, *parts: Samples) -> Path:
+    """Write a recording of these parts, one after the other."""
+    path = factory.mktemp("recordings") / "sound.flac"
+    soundfile.write(path, np.concatenate(parts), SAMPLE_RATE_HZ)
+    return path
