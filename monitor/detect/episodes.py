@@ -150,7 +150,7 @@ class EpisodeTracker:
             duration_s=(episode.last_crying_sample - episode.start_sample) / SAMPLE_RATE_HZ,
             confidence=confidence,
             peak=episode.peak,
-            mean=episode.total / episode.count,
+            mean=min(episode.peak, episode.total / episode.count),  # a sum of equal scores may round upwards
             level_dbfs=now.level_dbfs,
             model=self._model,
             ended_by=ended_by,

@@ -58,6 +58,12 @@ def test_what_a_start_says() -> None:
     assert event.ended_by is None
 
 
+def test_a_mean_is_never_over_the_peak() -> None:
+    """Three equal scores whose sum rounds upwards have a mean that is their own."""
+    (event,) = hear(tracker(), [0.7826904778151971] * 3)
+    assert event.mean == event.peak
+
+
 def test_windows_with_a_gap_between_them_do_not_add_up() -> None:
     """Three windows over `enter` that do not follow each other start nothing."""
     core = tracker()
