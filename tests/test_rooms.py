@@ -38,7 +38,7 @@ ONE_IMPORTER = {
     "soundfile": "monitor/capture/recording.py",
     "soxr": "monitor/capture/recording.py",
     "paho": "monitor/publish/mqtt.py",
-    "sqlite3": "monitor/publish/store.py",
+    "sqlite3": "monitor/publish/database.py",
     "amqtt": "monitor/broker.py",
 }
 
