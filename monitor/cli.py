@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -77,6 +78,28 @@ Files = Annotated[
     list[Path],
     # Whether they exist is told by the verb, with exit code 1 and after the others: here it would be wrong usage.
     typer.Argument(metavar="FILE", readable=False, show_default=False, help="Recordings: wav, flac or ogg."),
+]
+
+
+def _since(text: str) -> datetime:
+    from monitor.verbs.history import parse_since  # noqa: PLC0415 - only where it was given
+
+    try:
+        return parse_since(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        parser=_since,
+        show_default=False,
+        help="Leave out episodes that ended before: a day (2026-11-24), a time (2026-11-24T22:00:00Z), or an age "
+        "(90m, 12h, 7d).",
+    ),
 ]
 
 
@@ -205,6 +228,53 @@ def check_config(config: Config = None, overrides: Set = None) -> None:
         from monitor.verbs.check_config import check_config as verb_check  # noqa: PLC0415 - only the chosen verb
 
         return verb_check(loaded)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    short_help="Print past episodes.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor history --since 12h",
+)
+def history(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object for each episode, one a line, on a terminal, too.")
+    ] = False,
+    since: Since = None,
+) -> None:
+    """Print past episodes of crying, oldest first: a table on a terminal, else one JSON object a line.
+
+    Reads the history beside a running service and changes nothing in it. Where there is none yet, says so; that is no
+    fault.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.history import history as verb_history  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_history(loaded, jsonl=jsonl, since=since)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    short_help="Check everything, and say what to do.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  sudo -u cry-monitor cry-monitor doctor",
+)
+def doctor(config: Config = None, overrides: Set = None) -> None:
+    """Check configuration, model, every room's source and level, the broker, the history and the disk.
+
+    A line for each, ok or FAIL with what to do; the exit code is 1 when any fails. Opens microphones for some seconds,
+    and logs in at the broker under a client id of its own, so it may run beside the service; what it publishes there
+    is cleared again. Run it as the user of the service: permissions are half of what goes wrong.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.doctor import doctor as verb_doctor  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_doctor(loaded)
 
     carry_out(verb, config, overrides)
 

@@ -15,7 +15,7 @@ from monitor.cli import carry_out
 from monitor.config import Loaded
 from monitor.errors import ModelError, MonitorError, SourceError
 
-VERBS = ["run", "demo", "replay", "score", "check-config"]
+VERBS = ["run", "demo", "replay", "score", "check-config", "history", "doctor"]
 HEAVY = ["numpy", "tensorflow", "ai_edge_litert", "paho", "sounddevice", "soundfile", "webrtcvad", "sqlite3", "amqtt"]
 
 
@@ -122,7 +122,7 @@ def test_bad_configuration_is_78(repository: Path, tmp_path: Path, text: str, pa
         assert part in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["run", "demo", "replay", "score", "check-config"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_command_takes_config_and_set(repository: Path, verb: str) -> None:
     """Every command reads the named file and the values of --set before it does anything; faults in either are 78."""
     files = ["a.wav"] if verb in ("replay", "score") else []

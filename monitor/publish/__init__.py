@@ -8,6 +8,7 @@ from monitor.publish.broker import Broker
 from monitor.publish.database import MEMORY, try_to_write
 from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
+from monitor.publish.probe import Probe
 from monitor.publish.reader import PastEpisode, past_episodes
 from monitor.publish.store import Store
 
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "Messages",
     "PastEpisode",
+    "Probe",
     "Publisher",
     "Store",
     "is_retained",

@@ -177,7 +177,7 @@ def _version(path: Path, connection: sqlite3.Connection, migrations: Sequence[Se
 def _check(connection: sqlite3.Connection) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
+        raise sqlite3.DatabaseError(verdict.splitlines()[-1])  # above it stands only the name of the database
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

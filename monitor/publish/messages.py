@@ -183,6 +183,10 @@ class Messages:
         """The value that a setting has now."""
         return self._retained(f"{self.base}/{room}/{setting}", value.encode())
 
+    def probe(self, token: str, payload: bytes) -> Message:
+        """What `doctor` lets come back from the broker, and clears; no room and no consumer reads it."""
+        return self._retained(f"{self.base}/doctor/{token}", payload)
+
     def forget(self, room: str) -> list[Message]:
         """Clear every retained topic of a room that is configured no more, `availability` last."""
         return [self._retained(f"{self.base}/{room}/{name}", b"") for name in _RETAINED_OF_A_ROOM]

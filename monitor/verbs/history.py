@@ -1,0 +1,119 @@
+"""`history`: past episodes, read beside a running service."""
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+
+from monitor.config import Loaded
+from monitor.publish import PastEpisode, past_episodes
+
+AGE = re.compile(r"([0-9]{1,5})([mhd])", re.ASCII)
+"""`90m`, `12h`, `7d`."""
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+"""RFC 3339; seconds and offset may be left out by those who type it."""
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def history(loaded: Loaded, *, jsonl: bool, since: datetime | None, console: Console | None = None) -> int:
+    """Print the episodes, oldest first: a table on a terminal, else one JSON object a line.
+
+    Args:
+        loaded: Its `history.path` applies.
+        jsonl: JSON on a terminal, too.
+        since: Leave out episodes that ended before.
+        console: Where the table goes.
+
+    Raises:
+        StoreError: The history cannot be read.
+    """
+    path = loaded.config.history.path
+    episodes = past_episodes(path, since_at=None if since is None else since.timestamp())
+    if not episodes:
+        none = f"no history yet: {path} does not exist" if episodes is None else "no episodes"
+        print(none, file=sys.stderr)  # noqa: T201 - for the person; what reads the result finds it empty
+        return 0
+    console = console or Console(highlight=False)
+    if jsonl or not console.is_terminal:
+        for episode in episodes:
+            print(_json(episode))  # noqa: T201 - the result
+    else:
+        console.print(_table(episodes))
+    return 0
+
+
+def parse_since(text: str, now: datetime | None = None) -> datetime:
+    """Return the instant that `2026-11-24` (midnight here), an RFC 3339 time or an age (`12h`, `7d`) means.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    try:
+        if age := AGE.fullmatch(text):
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        if DAY.fullmatch(text) or TIME.fullmatch(text):
+            # Without an offset it is the time of this machine's own clock.
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # the 31st of February; year 1, east of Greenwich
+        pass
+    raise ValueError("write a day (2026-11-24), a time (2026-11-24T22:00:00Z), or an age (90m, 12h, 7d)")
+
+
+def _json(episode: PastEpisode) -> str:
+    return json.dumps(
+        {
+            "episode_id": episode.episode_id,
+            "room": episode.room,
+            "started_at": _rfc3339(episode.started_at),
+            "ended_at": None if episode.ended_at is None else _rfc3339(episode.ended_at),
+            "ended_by": episode.ended_by,
+            "duration_s": round(episode.duration_s, 2),
+            "peak": round(episode.peak, 3),
+            "mean": round(episode.mean, 3),
+            "reason": episode.reason,
+            "model": episode.model,
+        }
+    )
+
+
+def _table(episodes: list[PastEpisode]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("started", "room", "ended"):
+        table.add_column(name, no_wrap=True)
+    for name in ("crying", "peak", "mean"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("ended by")
+    table.add_column("reason")
+    for episode in episodes:
+        started, ended = _here(episode.started_at), episode.ended_at and _here(episode.ended_at)
+        table.add_row(
+            f"{started:%Y-%m-%d %H:%M:%S}",
+            episode.room,
+            f"{ended:%H:%M:%S}" if ended else "",
+            _length(episode.duration_s),
+            f"{episode.peak:.2f}",
+            f"{episode.mean:.2f}",
+            episode.ended_by or "(open)",
+            episode.reason,
+        )
+    return table
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _here(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC).astimezone()
