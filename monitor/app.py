@@ -16,7 +16,7 @@ from monitor.config import Config, MqttConfig, RoomConfig
 from monitor.detect import Detect, Detector, Model, load_model, models_folder
 from monitor.errors import StoreError
 from monitor.handoff import Inbox, Reports, SegmentQueue
-from monitor.publish import Broker, Messages, Publisher, Store
+from monitor.publish import Broker, Glance, Messages, Publisher, Store
 from monitor.records import Command, Sensitivity, SettingName
 from monitor.threads import Loop, report_stray_deaths
 
@@ -34,11 +34,13 @@ CAPTURE_STOP_S, DETECT_STOP_S, PUBLISH_STOP_S = 2.0, 3.0, 4.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The threads of the service, those that hear first."""
+    """The threads of the service, those that hear first, and what the last one knows of the rooms."""
 
     captures: list[Loop]
     detect: Loop
     publish: Loop
+    glance: Callable[[], Glance]
+    connected: Callable[[], bool]
 
     def start(self) -> None:
         """Start the sink first, so that nothing said is lost."""
@@ -70,9 +72,18 @@ class Service:
                 return f"{loop.name} hangs: no sign of it for {loop.silent_s:.0f} s"
         return None
 
-    def fresh(self) -> bool:
-        """Whether every thread was heard of within `SILENT_S`."""
-        return all(loop.silent_s <= SILENT_S for loop in self._loops())
+    def unwell(self) -> str | None:
+        """Say why the watchdog is to be left unfed: a thread gives no sign, or a room no samples and nobody was told."""
+        for loop in self._loops():
+            if loop.silent_s > SILENT_S:
+                return f"{loop.name} gives no sign"
+        deaf = self.glance().deaf_unsaid(time.monotonic())
+        return f"no samples from {', '.join(deaf)}, and nobody was told" if deaf else None
+
+    def status(self) -> str:
+        """Return one line for a person: broker and rooms, levels and last cry."""
+        broker = "broker connected" if self.connected() else "NO BROKER"
+        return f"{broker}; {self.glance().in_words(time.time())}"
 
     def _loops(self) -> list[Loop]:
         return [*self.captures, self.detect, self.publish]
@@ -133,6 +144,8 @@ def build(config: Config, model: Model, history: History) -> Service:
         captures=[capture(room, room_config) for room, room_config in config.rooms.items()],
         detect=Loop("detect", detect),
         publish=Loop("publish", publisher),
+        glance=lambda: publisher.glance,
+        connected=lambda: publisher.connected,
     )
 
 
@@ -175,16 +188,22 @@ def open_history(config: Config) -> History:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM or SIGINT sets; a second signal ends the process at once, with exit code 1."""
+    """Yield an event that SIGTERM or SIGINT sets; a second signal ends the process at once, with exit code 1.
+
+    SIGHUP is one line of the log: nothing is read anew, and a terminal that closes must not make the house deaf.
+    """
     stop = threading.Event()
 
     def handle(number: int, _: object) -> None:
+        if number == signal.SIGHUP:
+            log.info("sighup_ignored", fix="settings are read at the start: restart to apply them")
+            return
         if stop.is_set():
             service.exit_now(1)
         stop.set()  # first: a second signal may come while the line is written
         log.info("stopping", signal=signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield stop
     finally:
@@ -205,7 +224,7 @@ def run(
         config: All settings.
         stop: Ends it in order.
         load: Loads the model.
-        until: Asked once a second; True ends it in order, too.
+        until: Asked at least once a second; True ends it in order, too.
 
     Returns:
         The exit code: 0 after an orderly stop, 1 when a thread died or hung (no `offline` is said then: the broker
@@ -220,16 +239,27 @@ def run(
     line.start()
     log.info("ready", node=config.node.id, rooms=list(config.rooms), model=model.label, runtime=model.runtime)
     service.notify("READY=1")
-    while not stop.wait(1.0) and not until():
-        fault = line.fault()
-        if fault is not None:
-            log.error("thread_fault", err=fault)
-            return 1
-        if line.fresh():
-            service.notify("WATCHDOG=1")
+    if not supervise(line, service.Host(), stop=stop, until=until):
+        return 1
     service.notify("STOPPING=1")
     if not line.stop():
         log.error("stop_took_too_long")
         return 1
     log.info("stopped")
     return 0
+
+
+def supervise(line: Service, host: service.Host, *, stop: threading.Event, until: Callable[[], bool]) -> bool:
+    """Watch over the threads and keep the service manager told; blocks. Return False when a thread died or hung."""
+    unwell: str | None = None
+    while not stop.wait(host.tick_s) and not until():
+        fault = line.fault()
+        if fault is not None:
+            log.error("thread_fault", err=fault)
+            host.say(f"{fault.partition(':')[0]}; see the log")  # not the error: only the log blots out secrets
+            return False
+        before, unwell = unwell, line.unwell()
+        if unwell is not None and before is None:
+            log.warning("watchdog_unfed", err=unwell)
+        host.tick(well=unwell is None, status=line.status())
+    return True

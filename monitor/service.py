@@ -9,7 +9,8 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn, TextIO
 
@@ -28,6 +29,9 @@ URL_LOGIN = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 SHORT = 8
 """A secret shorter than this is blotted out as a whole word only: a password `cry` would else eat every line."""
+
+STATUS_EVERY_S = 5.0
+"""How often `STATUS=` follows the levels: often enough for who looks, seldom enough for the bus."""
 
 FIRST = ("ts", "level", "event", "thread", "node")
 
@@ -137,6 +141,42 @@ def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None
     if not (microseconds.isascii() and microseconds.isdigit() and len(microseconds) <= len(str(2**64))):
         return None
     return int(microseconds) / 1e6 or None
+
+
+class Host:
+    """Keeps the service manager told while we run: a beat at half the watchdog's interval, and a line for a person.
+
+    Used by the main thread; never blocks.
+
+    Attributes:
+        tick_s: Call `tick` at least this often, in seconds.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, environ: Mapping[str, str] = os.environ) -> None:
+        interval_s = watchdog_interval_s(environ)
+        self._clock = clock
+        self._environ = environ
+        self._every_s = None if interval_s is None else interval_s / 2
+        self._beat_due_s = self._status_due_s = clock()
+        self._status = ""
+        self.tick_s = min(1.0, self._every_s or 1.0)
+
+    def tick(self, *, well: bool, status: str) -> None:
+        """Say that we live, where a beat is due and `well`; say `status`, where it is another and 5 s have passed."""
+        now_s = self._clock()
+        if self._every_s is not None and well and now_s >= self._beat_due_s:
+            # Counted from when it was due, or each beat would be late by a tick; after a pause, from now.
+            late = now_s - self._beat_due_s >= self._every_s
+            self._beat_due_s = (now_s if late else self._beat_due_s) + self._every_s
+            notify("WATCHDOG=1", self._environ)
+        if status != self._status and now_s >= self._status_due_s:
+            self._status_due_s = now_s + STATUS_EVERY_S
+            self.say(status)
+
+    def say(self, status: str) -> None:
+        """Say one line for a person, now."""
+        self._status = status
+        notify(f"STATUS={' '.join(status.split())}", self._environ)  # a line break would begin another word
 
 
 def exit_now(code: int) -> NoReturn:

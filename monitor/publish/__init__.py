@@ -6,6 +6,7 @@
 
 from monitor.publish.broker import Broker
 from monitor.publish.database import MEMORY, try_to_write
+from monitor.publish.glance import Glance
 from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
 from monitor.publish.probe import Probe
@@ -15,6 +16,7 @@ from monitor.publish.store import Store
 __all__ = [
     "MEMORY",
     "Broker",
+    "Glance",
     "Message",
     "Messages",
     "PastEpisode",

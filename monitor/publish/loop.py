@@ -11,6 +11,7 @@ from monitor.handoff import Outbox, Reports
 from monitor.publish.broker import Broker
 from monitor.publish.commands import Refusal, parse_command
 from monitor.publish.connection import EVERY, Connection
+from monitor.publish.glance import Glance
 from monitor.publish.history import History
 from monitor.publish.late import TOO_LATE_AFTER_S, Ages, delivery
 from monitor.publish.messages import Message, Messages
@@ -32,6 +33,9 @@ class Publisher:
     """Runs in a `monitor.threads.Loop`: `turn`, and after an orderly stop `finish`, and `close`.
 
     `turn` blocks at most 0.5 s for reports and 0.2 s for the history, never for the network.
+
+    Attributes:
+        glance: What is known of the rooms; replaced as a whole by this thread, read by any.
     """
 
     def __init__(  # noqa: PLR0913 - everything it needs is given, each by name
@@ -68,6 +72,7 @@ class Publisher:
             wall: UTC seconds.
             uniform: Chooses a number between two.
         """
+        self.glance = Glance.of(messages.rooms)
         self._messages = messages
         self._reports = reports
         self._deliver = deliver
@@ -159,6 +164,7 @@ class Publisher:
         now = self._now()
         match record:
             case Event():
+                self.glance = self.glance.after(record)
                 self._history.append(record, now.monotonic_s)
                 self._ages.happened(record.event_id, now.monotonic_s)
             case Applied():
@@ -170,7 +176,7 @@ class Publisher:
                 if not self._connection.up:
                     return  # telemetry of a minute ago is nothing
             case RoomHealth():
-                pass
+                self.glance = self.glance.after(record)
         self._put(self._picture.handle(record, now))
 
     def _on_up(self) -> None:
