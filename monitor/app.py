@@ -73,7 +73,7 @@ class Service:
         return None
 
     def unwell(self) -> str | None:
-        """Say why the watchdog is to be left unfed: a thread gives no sign, or a room no samples and nobody was told."""
+        """Say why the watchdog is left unfed: a thread gives no sign, or a room no samples and nobody was told."""
         for loop in self._loops():
             if loop.silent_s > SILENT_S:
                 return f"{loop.name} gives no sign"
