@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from mqtt_broker import Mosquitto, Recorder, recording, running
 
 THREAD_END_S = 5.0
 
@@ -61,3 +62,19 @@ def _logging_as_it_was() -> Iterator[None]:
 def repository() -> Path:
     """The root of this repository."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that lets everybody in and keeps nothing over a restart."""
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with running(Mosquitto(folder)) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture
+def recorder(broker: Mosquitto) -> Iterator[Recorder]:
+    """A client that hears everything on that broker."""
+    with recording(broker.port) as client:
+        yield client

@@ -1,6 +1,5 @@
-"""A broker, a listener, and recordings to play to the whole service."""
+"""Recordings to play to the whole service."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +7,10 @@ import pytest
 import soundfile
 import synth
 from e2e.service import REPOSITORY
-from mqtt_broker import Mosquitto, Recorder, recording, running
 
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
 CRYING = REPOSITORY / "monitor" / "recordings" / "crying.flac"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that lets everybody in and keeps nothing over a restart."""
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    with running(Mosquitto(folder)) as mosquitto:
-        yield mosquitto
-
-
-@pytest.fixture
-def recorder(broker: Mosquitto) -> Iterator[Recorder]:
-    """A client that hears everything on that broker."""
-    with recording(broker.port) as client:
-        yield client
 
 
 @pytest.fixture(scope="session")
