@@ -204,6 +204,7 @@ def test_folder_as_file(tmp_path: Path) -> None:
         ("rooms.a.gate.vad_mode = 3", ["rooms.a.gate.vad_mode = 3", "from 0 to 2", "2 % of a quiet cry"]),
         ("rooms.a = {source='file', path='x', speed=nan}", ["rooms.a.speed = nan", "a number from 0 to 1000"]),
         ("rooms.a = {source='file', path='x', speed=inf}", ["rooms.a.speed = inf", "a number from 0 to 1000"]),
+        ("rooms.a = {source='file', path='x', speed=0.2}", ["rooms.a.speed = 0.2", "0 or from 0.25 to 1000"]),
         ("rooms.a.speed = 2.0", ["rooms.a.speed = 2.0", "no effect", 'source = "file"']),
         ("rooms.a.source = 'file'", ["rooms.a.path", "is missing", "path of a recording"]),
         ("rooms.a.path = 'x.wav'", ["rooms.a.path", "no effect", 'source = "file"']),

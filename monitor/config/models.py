@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitor.config.mqtt import MqttConfig
 from monitor.config.values import LogLevel, RoomId, Runtime, Sensitivity, SomeText, SourceKind, Table, Text
 
+SLOWEST = 0.25
+"""The least `speed` of a recording that is not 0."""
+
 
 class NodeConfig(Table):
     """This machine among others on the same broker."""
@@ -62,7 +65,7 @@ class RoomConfig(Table):
         ge=0,
         le=1000,
         allow_inf_nan=False,
-        description="For file: times real time, 0 to 1000; 0 = as fast as it goes.",
+        description="For file: times real time, 0.25 to 1000; 0 = as fast as it goes.",
     )
     sensitivity: Sensitivity = Field(
         default="normal",
@@ -91,6 +94,14 @@ class RoomConfig(Table):
             raise ValueError('is missing; source = "file" needs the path of a recording')
         if source not in ("file", None) and value is not None:
             raise ValueError(f'has no effect with source = "{source}"; set source = "file" or remove path')
+        return value
+
+    @field_validator("speed")
+    @classmethod
+    def _not_too_slow(cls, value: float) -> float:
+        """A block of 0.24 s must not take longer than the second that a source may block."""
+        if 0 < value < SLOWEST:
+            raise ValueError(f"must be 0 or from {SLOWEST} to 1000")
         return value
 
     @field_validator("loop", "speed")
