@@ -24,8 +24,10 @@ part of the model.
 
 Validation clips: {cry} cries, {other} other sounds, from sources that no training clip shares. **The thresholds were
 chosen on these clips, and the two nights, cut from the same sources, were looked at while the training was set up:
-these figures flatter.** The last table is of recordings that chose nothing. The clips' labels were made with the peer's
-help (a clip is a cry where curators or the peer said so), which flatters the peer. Every figure:
+these figures flatter.**
+The last table's recordings chose no threshold, but what the first run did on them led to heavier weights of some
+training sounds. The clips' labels were made with the peer's help (a clip is a cry where curators or the peer said so),
+which flatters the peer. Every figure:
 `python -m training evaluate --data ../shared/data --model models/cry`.
 
 | best window of a clip | this model | peer (YAMNet) |
