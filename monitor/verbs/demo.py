@@ -87,7 +87,9 @@ def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
     loop = Loop("demo-broker", broker)
     service.configure_logging("warning", sys.stderr, "demo")
     console.print(
-        "A recording of a crying baby becomes MQTT messages; (retained) ones stay with the broker.", style="dim"
+        "A recording of a crying baby becomes MQTT messages; (retained) ones stay with the broker.",
+        style="dim",
+        soft_wrap=True,
     )
     loop.start()
     try:
