@@ -1,4 +1,4 @@
-"""Recordings: any rate, any number of channels, streamed block by block. The only importer of soundfile and soxr."""
+"""Recordings: any rate, any number of channels, streamed block by block. The only importer of soundfile."""
 
 import threading
 import time
@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 import soundfile
-import soxr
 
 from monitor.capture.source import SourceEnded
 from monitor.errors import AudioFileError
 from monitor.records import SAMPLE_RATE_HZ, Samples
+from monitor.resample import Resampler
 
 BLOCK_S = 0.24
 """Eight 30 ms frames: what a microphone's child writes at once, too."""
@@ -65,7 +65,7 @@ class Recording:
             AudioFileError: The file breaks off, or holds samples that are no numbers.
         """
         rate_hz = self._file.samplerate
-        resample = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+        resampler = Resampler(rate_hz)
         heard = 0
         while True:
             try:
@@ -78,11 +78,9 @@ class Recording:
             last = not len(block)
             if last and heard < self._file.frames:
                 raise self._error(f"is truncated: {heard / rate_hz:.1f} of {self.duration_s:.1f} s are there")
-            mono = block.mean(axis=1, dtype=np.float32)
-            if rate_hz != SAMPLE_RATE_HZ:
-                mono = resample.resample_chunk(mono, last=last)
-            if len(mono):
-                yield np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16)
+            samples = resampler.feed(block, last=last)
+            if len(samples):
+                yield samples
             if last:
                 return
 
@@ -110,6 +108,7 @@ class FileSource:
     """
 
     live = False
+    overflows = 0
 
     def __init__(
         self, path: Path, *, loop: bool = False, speed: float = 1.0, clock: Callable[[], float] = time.monotonic
