@@ -11,7 +11,7 @@ from typing import cast
 import structlog
 
 from monitor import __version__, service
-from monitor.capture import AudioSource, Capture, FileSource, Segmenter, UnavailableSource
+from monitor.capture import AudioSource, Capture, FileSource, Judge, MicrophoneSource, PulseSource, Segmenter
 from monitor.config import Config, MqttConfig, RoomConfig
 from monitor.detect import Detect, Detector, Model, load_model, models_folder
 from monitor.errors import StoreError
@@ -103,6 +103,7 @@ def build(config: Config, model: Model, history: History) -> Service:
     inboxes = {room: Inbox() for room in config.rooms}
     detect_inbox = Inbox()
     settings = history.settings
+    alone = sum(room.source in ("microphone", "pulse") for room in config.rooms.values()) == 1
 
     def deliver(command: Command) -> bool:
         return (inboxes[command.room] if command.setting == "enabled" else detect_inbox).put(command)
@@ -117,8 +118,9 @@ def build(config: Config, model: Model, history: History) -> Service:
         )
         work = Capture(
             room=room,
-            source=source_of(room_config),
+            source=source_of(room_config, alone=alone),
             segmenter=segmenter,
+            judge=Judge(room_config.muted_after_s),
             queue=queue,
             inbox=inboxes[room],
             reports=reports,
@@ -149,11 +151,13 @@ def build(config: Config, model: Model, history: History) -> Service:
     )
 
 
-def source_of(room: RoomConfig) -> AudioSource:
-    """Return the source that a room's settings name, unopened."""
+def source_of(room: RoomConfig, *, alone: bool = True) -> AudioSource:
+    """Return the source that a room's settings name, unopened; `alone`: no other room has a device."""
     if room.source == "file" and room.path is not None:
         return FileSource(room.path, loop=room.loop, speed=room.speed)
-    return UnavailableSource(room.source)
+    if room.source == "pulse":
+        return PulseSource(room.device, alone=alone)
+    return MicrophoneSource(room.device, alone=alone)
 
 
 def broker_of(mqtt: MqttConfig) -> Broker:

@@ -21,8 +21,8 @@ Samples = NDArray[np.int16]
 Gate = Literal["open", "closed", "probe"]
 EndedBy = Literal["quiet", "source_lost", "source_ended", "disabled", "stopped", "interrupted"]
 EventType = Literal["cry_started", "cry_ongoing", "cry_ended"]
-SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled", "stopped"]
-Problem = Literal["ok", "source_lost", "source_ended", "disabled", "clipped", "too_quiet", "store"]
+SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled", "muted", "flat", "stopped"]
+Problem = Literal["ok", "source_lost", "source_ended", "disabled", "muted", "flat", "clipped", "too_quiet", "store"]
 SettingName = Literal["enabled", "sensitivity"]
 Sensitivity = Literal["low", "normal", "high"]
 
@@ -119,6 +119,7 @@ class RoomHealth:
         hearing: Whether real samples arrive and the room is enabled.
         heard_monotonic_s: When the last samples came, on the monotonic clock; None before the first.
         segments_dropped: Segments replaced in the queue since the start.
+        overflows: Times since the start that the source lost samples because nobody fetched them.
     """
 
     room: str
@@ -129,6 +130,7 @@ class RoomHealth:
     noise_floor_dbfs: float
     heard_monotonic_s: float | None
     segments_dropped: int
+    overflows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

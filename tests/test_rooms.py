@@ -11,10 +11,13 @@ ROOMS = {"capture", "detect", "publish"}
 
 # Who may import whom inside `monitor`; a room's own files are its own affair.
 LEAVES = {"records", "errors"}
-SHARED = {"handoff", "threads", "config", "service", *LEAVES}
+SHARED = {"handoff", "threads", "config", "service", "devices", "resample", *LEAVES}
 ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "errors": set(),
+    "devices": LEAVES,
+    "resample": LEAVES,
+    "microphone": {"devices", "resample", *LEAVES},
     "handoff": LEAVES,
     "threads": LEAVES,
     "config": LEAVES,
@@ -36,7 +39,8 @@ ONE_IMPORTER = {
     "tensorflow": "monitor/detect/model.py",
     "webrtcvad": "monitor/capture/gate.py",
     "soundfile": "monitor/capture/recording.py",
-    "soxr": "monitor/capture/recording.py",
+    "soxr": "monitor/resample.py",
+    "sounddevice": "monitor/microphone.py",
     "paho": "monitor/publish/mqtt.py",
     "sqlite3": "monitor/publish/database.py",
     "amqtt": "monitor/broker.py",

@@ -3,10 +3,26 @@
 One thread a room; the thread-free core is `Segmenter`.
 """
 
+from monitor.capture.judge import FULL_SCALE, QUIET_DBFS, Judge
 from monitor.capture.loop import Capture
+from monitor.capture.microphone import MicrophoneSource, microphones
+from monitor.capture.pulse import PulseSource, pulse_sources
 from monitor.capture.recording import FileSource, Recording
 from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
-from monitor.capture.unavailable import UnavailableSource
 
-__all__ = ["AudioSource", "Capture", "FileSource", "Recording", "Segmenter", "SourceEnded", "UnavailableSource"]
+__all__ = [
+    "FULL_SCALE",
+    "QUIET_DBFS",
+    "AudioSource",
+    "Capture",
+    "FileSource",
+    "Judge",
+    "MicrophoneSource",
+    "PulseSource",
+    "Recording",
+    "Segmenter",
+    "SourceEnded",
+    "microphones",
+    "pulse_sources",
+]

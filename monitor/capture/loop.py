@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from monitor.capture.judge import Judge
 from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
 from monitor.errors import SourceError
@@ -33,14 +34,24 @@ STALLED_S = 5.0
 DEAF_S = 10.0
 """A room without samples for so long is offline: a deaf room must never say OFF."""
 
-BACK_OFF_S = (1.0, 30.0)
-"""Between attempts to open: full jitter under a limit that doubles from the first to the second."""
+BACK_OFF_S = (1.0, 20.0)
+"""Between attempts to open: full jitter under a limit that doubles from the first to the second. Not more: a microphone
+that is plugged in again is heard within 30 s."""
 
 _PROBLEMS: dict[SourceStatus, tuple[Problem, EndedBy]] = {
     "lost": ("source_lost", "source_lost"),
     "ended": ("source_ended", "source_ended"),
     "disabled": ("disabled", "disabled"),
+    "muted": ("muted", "source_lost"),
+    "flat": ("flat", "source_lost"),
     "stopped": ("ok", "stopped"),
+}
+
+_FIXES: dict[Problem, str] = {
+    "muted": "only zeros: unmute the microphone; one with a noise gate needs rooms.{room}.muted_after_s = 0",
+    "flat": "every sample is the same: plug the microphone in again, or see rooms.{room}.device",
+    "clipped": "turn the microphone's gain down, or move it away from what is loud",
+    "too_quiet": "turn the microphone's gain up, or see rooms.{room}.device",
 }
 
 
@@ -51,6 +62,7 @@ class Capture:
         room: The room's id.
         source: Where its sound comes from.
         segmenter: Its core.
+        judge: Says whether samples are a room's sound at all.
         queue: Where segments go.
         inbox: `enabled` commands, and `GateMissed`.
         reports: Where publish is told.
@@ -66,6 +78,7 @@ class Capture:
         room: str,
         source: AudioSource,
         segmenter: Segmenter,
+        judge: Judge,
         queue: SegmentQueue,
         inbox: Inbox,
         reports: Reports[Any],
@@ -77,6 +90,7 @@ class Capture:
         self._room = room
         self._source = source
         self._segmenter = segmenter
+        self._judge = judge
         self._queue = queue
         self._inbox = inbox
         self._reports = reports
@@ -85,6 +99,7 @@ class Capture:
         self._jitter = jitter
         self._status: SourceStatus = "opening" if enabled else "disabled"
         self._is_open = False
+        self._is_fresh = False
         self._failures = 0
         self._retry_s = clock()
         self._heard_s: float | None = None
@@ -92,7 +107,7 @@ class Capture:
         self._opened_at = 0.0
         self._opened_sample = 0
         self._unsent: deque[Segment] = deque()
-        self._told: tuple[SourceStatus, float] | None = None
+        self._told: tuple[SourceStatus, Problem, float] | None = None
         self._said_off = False
 
     def turn(self) -> None:
@@ -140,13 +155,9 @@ class Capture:
         except SourceError as error:
             self._failed(error)
             return
-        self._is_open = True
-        now_s = self._clock()
-        if self._heard_s is not None:
-            self._segmenter.skip(now_s - self._heard_s)
-        self._stalled_since_s = now_s
+        self._is_open = self._is_fresh = True
+        self._stalled_since_s = self._clock()
         self._opened_at = self._wall()
-        self._opened_sample = self._segmenter.end_sample
 
     def _read(self) -> None:
         try:
@@ -164,11 +175,25 @@ class Capture:
             if now_s - self._stalled_since_s >= STALLED_S:
                 self._failed(SourceError(self._room, f"no samples for {STALLED_S:.0f} s", "it is opened again"))
             return
-        if self._status != "ok":
+        if self._is_fresh:
+            self._is_fresh = False
+            if self._heard_s is not None:
+                self._segmenter.skip(now_s - self._heard_s - len(pcm) / SAMPLE_RATE_HZ)
+            self._opened_sample = self._segmenter.end_sample
             log.info("source_heard", room=self._room)
-        self._status, self._failures, self._said_off = "ok", 0, False
+        self._failures = 0
         self._heard_s = self._silent_since_s = self._stalled_since_s = now_s
-        self._unsent += self._segmenter.feed(pcm, self._time_of(len(pcm)))
+        segments = self._segmenter.feed(pcm, self._time_of(len(pcm)))
+        self._judge.hear(pcm)
+        deaf = self._judge.deaf
+        if deaf is not None:
+            if self._status != deaf:
+                self._deaf(deaf)
+            return
+        if self._status in ("muted", "flat"):
+            log.info("source_heard", room=self._room)
+        self._status, self._said_off = "ok", False
+        self._unsent += segments
         self._send()
 
     def _time_of(self, n: int) -> float:
@@ -210,11 +235,13 @@ class Capture:
 
     def _tell(self) -> None:
         now_s = self._clock()
-        told = self._told
-        if told is not None and told[0] == self._status and now_s - told[1] < 1.0:
+        problem = _PROBLEMS[self._status][0] if self._status in _PROBLEMS else self._judge.problem
+        before = self._told
+        if before is not None and before[:2] == (self._status, problem) and now_s - before[2] < 1.0:
             return
-        self._told = (self._status, now_s)
-        problem = _PROBLEMS[self._status][0] if self._status in _PROBLEMS else "ok"
+        if problem in _FIXES and (before is None or before[1] != problem):
+            log.warning(problem, room=self._room, fix=_FIXES[problem].format(room=self._room))
+        self._told = (self._status, problem, now_s)
         self._reports.put(
             RoomHealth(
                 room=self._room,
@@ -225,5 +252,6 @@ class Capture:
                 noise_floor_dbfs=self._segmenter.noise_floor_dbfs,
                 heard_monotonic_s=self._heard_s,
                 segments_dropped=self._queue.dropped.get(self._room, 0),
+                overflows=self._source.overflows,
             )
         )

@@ -10,16 +10,18 @@ class SourceEnded(Exception):  # noqa: N818 - no error: a recording is over
 
 
 class AudioSource(Protocol):
-    """One device, stream or file. `open` and `read` are called by one capture thread, `close` by any.
+    """One device, stream or file. One capture thread calls it.
 
     Attributes:
         live: True where samples that nobody fetches are lost (a microphone); False where they wait (a file).
+        overflows: Times that samples were lost because nobody fetched them.
     """
 
     live: bool
+    overflows: int
 
     def open(self) -> None:
-        """Start; blocks at most 1 s.
+        """Start; blocks at most about 2 s.
 
         Raises:
             SourceError: It cannot be opened; it may be tried again.
@@ -34,4 +36,4 @@ class AudioSource(Protocol):
         """
 
     def close(self) -> None:
-        """Give the device back; a `read` that waits returns at once. May be called at any time, and twice."""
+        """Give the device back; blocks at most 1 s. May be called at any time, and twice."""

@@ -71,6 +71,13 @@ class RoomConfig(Table):
         default="normal",
         description="high: tells of more cries and of more that is none; low: of fewer of both.",
     )
+    muted_after_s: int = Field(
+        default=45,
+        ge=0,
+        le=86_400,
+        description="A microphone that gives only zeros for so long is muted, and the room deaf; 1 to 86400 s. "
+        "0: never, for a microphone with a noise gate.",
+    )
     gate: GateConfig = Field(default=GateConfig(), description="When the model listens.")
 
     @field_validator("source")

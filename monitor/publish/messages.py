@@ -116,6 +116,7 @@ class Messages:
                     "heard_s_ago": _number(heard_s_ago[room], 1),
                     "noise_floor_dbfs": _number(health.noise_floor_dbfs, 1),
                     "segments_dropped": health.segments_dropped,
+                    "overflows": health.overflows,
                 }
                 for room, health in rooms.items()
             },

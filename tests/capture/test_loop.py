@@ -9,7 +9,7 @@ import soundfile
 import synth
 from loudness import HOP_SAMPLES, WINDOW_SAMPLES
 
-from monitor.capture import AudioSource, Capture, FileSource, Segmenter, SourceEnded
+from monitor.capture import AudioSource, Capture, FileSource, Judge, Segmenter, SourceEnded
 from monitor.errors import SourceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.records import Applied, Command, GateMissed, RoomHealth, Samples, Segment, SourceLost
@@ -43,6 +43,7 @@ class ScriptedSource:
     """Gives what a test says, a block a read; `TestSources` holds it to what a file does."""
 
     live = True
+    overflows = 0
 
     def __init__(self, clock: Clock, script: Iterable[Step], *, open_failures: int = 0) -> None:
         self._clock = clock
@@ -118,6 +119,7 @@ class Room:
             room="nursery",
             source=self.source,
             segmenter=Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES),
+            judge=Judge(),
             queue=self.queue,
             inbox=self.inbox,
             reports=self.reports,
@@ -196,7 +198,7 @@ def test_a_source_that_breaks_comes_back() -> None:
 
 
 def test_attempts_are_spaced() -> None:
-    """Between attempts the delay doubles from 1 s up to 30 s; nothing is tried in between."""
+    """Between attempts the delay doubles from 1 s up to 20 s; nothing is tried in between."""
     room = Room(blocks(synth.cry(1)), open_failures=8)
     attempts: list[float] = []
     while len(attempts) < 8:
@@ -205,7 +207,7 @@ def test_attempts_are_spaced() -> None:
         if room.source.opened > opened:
             attempts.append(room.clock.now_s)
     delays = np.diff(attempts)
-    assert delays == pytest.approx([1, 2, 4, 8, 16, 30, 30], abs=0.5)
+    assert delays == pytest.approx([1, 2, 4, 8, 16, 20, 20], abs=0.5)
 
 
 def test_the_sample_count_goes_on_over_a_gap() -> None:
@@ -284,6 +286,7 @@ def test_a_file_waits_for_the_queue(tmp_path: Path) -> None:
         room="nursery",
         source=FileSource(tmp_path / "cry.wav", speed=0),
         segmenter=Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES),
+        judge=Judge(),
         queue=queue,
         inbox=inbox,
         reports=reports,
@@ -298,3 +301,37 @@ def test_a_file_waits_for_the_queue(tmp_path: Path) -> None:
     work.close()
     assert queue.dropped == {}
     assert ends == list(range(ends[0], 10 * 16_000 + 1, HOP_SAMPLES))
+
+
+def test_a_muted_microphone_makes_the_room_deaf() -> None:
+    """Zeros for 45 s: the room is `muted`, its episode ends, it hears no more until the first sound."""
+    room = Room([*blocks(synth.cry(5)), *blocks(synth.silence(50)), *blocks(synth.noise(3, -50))])
+    room.until(lambda: bool(room.lost))
+    assert [lost.ended_by for lost in room.lost] == ["source_lost"]
+    assert (room.health[-1].source, room.health[-1].problem, room.health[-1].hearing) == ("muted", "muted", False)
+    told = room.segments[-1].end_sample
+    assert 48 * 16_000 <= told <= 51 * 16_000
+    room.until(lambda: room.health[-1].hearing)
+    assert room.health[-1].problem == "ok"
+    room.turn(12)
+    assert room.segments[-1].end_sample > told
+
+
+def test_a_clipped_microphone_still_hears() -> None:
+    """A gain that is too high is a problem that is told, and no deafness."""
+    loud = np.where(synth.hum(10) > 0, 32_767, -32_767).astype(np.int16)
+    room = Room(blocks(loud))
+    room.turn(35)
+    assert (room.health[-1].problem, room.health[-1].hearing) == ("clipped", True)
+    assert room.lost == []
+
+
+def test_several_attempts_count_a_gap_once() -> None:
+    """However often a source fails before it gives samples again, the sample count grows by the time that passed."""
+    failed = SourceError("microphone", "is not there")
+    room = Room([*blocks(synth.cry(4)), failed, failed, failed, failed, *blocks(synth.cry(4))])
+    room.until(lambda: room.source.opened == 1)
+    began_s = room.clock.now_s
+    room.until(lambda: room.source.opened == 5)
+    room.turn(10)
+    assert room.segments[-1].end_sample / 16_000 == pytest.approx(room.clock.now_s - began_s, abs=0.6)

@@ -73,7 +73,7 @@ def test_health_names_each_room(messages: Messages) -> None:
         model="cry-1",
         uptime_s=61.4,
         problem="ok",
-        rooms={"nursery": health(segments_dropped=2)},
+        rooms={"nursery": health(segments_dropped=2, overflows=1)},
         heard_s_ago={"nursery": 0.234},
         outbox=3,
     )
@@ -84,7 +84,13 @@ def test_health_names_each_room(messages: Messages) -> None:
         "uptime_s": 61,
         "problem": "ok",
         "rooms": {
-            "nursery": {"source": "ok", "heard_s_ago": 0.2, "noise_floor_dbfs": -52.0, "segments_dropped": 2},
+            "nursery": {
+                "source": "ok",
+                "heard_s_ago": 0.2,
+                "noise_floor_dbfs": -52.0,
+                "segments_dropped": 2,
+                "overflows": 1,
+            },
         },
         "outbox": 3,
     }
