@@ -143,6 +143,9 @@ def demo(
     overrides: Set = None,
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Play as fast as it goes, instead of in real time.")] = False,
+    mic: Annotated[
+        bool, typer.Option("--mic", help="Listen to the first room's microphone instead; Ctrl-C ends it.")
+    ] = False,
 ) -> None:
     """Show what it does: no broker, no microphone, no configuration needed.
 
@@ -150,11 +153,13 @@ def demo(
     service, and prints every MQTT message as it arrives: time, topic, the values that matter. Ends by itself with the
     recording.
     """
+    if fast and mic:
+        raise typer.BadParameter("a microphone cannot be heard faster than in real time", param_hint="--fast")
 
     def verb(loaded: "Loaded") -> int:
         from monitor.verbs.demo import demo as verb_demo  # noqa: PLC0415 - only the chosen verb is imported
 
-        return verb_demo(loaded, fast=fast)
+        return verb_demo(loaded, fast=fast, mic=mic)
 
     carry_out(verb, config, overrides)
 
@@ -228,6 +233,26 @@ def check_config(config: Config = None, overrides: Set = None) -> None:
         from monitor.verbs.check_config import check_config as verb_check  # noqa: PLC0415 - only the chosen verb
 
         return verb_check(loaded)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    "list-devices",
+    short_help="List what a room can listen to.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor list-devices",
+)
+def list_devices(config: Config = None, overrides: Set = None) -> None:
+    """List every device that a room can listen to: its source, index and name, at which rates it opens, the default.
+
+    Microphones are what PortAudio knows; pulse is what PulseAudio or PipeWire has. Each is opened for a moment, so one
+    that another program holds shows as one that does not open. Exit code 1 where there is none at all.
+    """
+
+    def verb(_loaded: "Loaded") -> int:
+        from monitor.verbs.list_devices import list_devices as verb_list  # noqa: PLC0415 - only the chosen verb
+
+        return verb_list()
 
     carry_out(verb, config, overrides)
 

@@ -73,12 +73,13 @@ def _value(key: str, value: object) -> str:
     return shown if key == "event_type" else f"{key}={shown}"
 
 
-def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
+def demo(loaded: Loaded, *, fast: bool, mic: bool = False, console: Console | None = None) -> int:
     """Run the whole service on the shipped recording, against a broker of its own; end with the recording.
 
     Args:
         loaded: Its model and its first room's sensitivity and gate apply.
         fast: Play it as fast as it goes.
+        mic: Listen to the first room's device instead, until a signal comes.
         console: Where messages are printed.
     """
     console = console or Console(highlight=False)
@@ -86,8 +87,10 @@ def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
     broker = DemoBroker(printer.show)
     loop = Loop("demo-broker", broker)
     service.configure_logging("warning", sys.stderr, "demo")
+    what = "What the microphone hears" if mic else "A recording of a crying baby"
+    ends = "Ctrl-C ends it." if mic else "It ends with the recording."
     console.print(
-        "A recording of a crying baby becomes MQTT messages; (retained) ones stay with the broker.",
+        f"{what} becomes MQTT messages; (retained) ones stay with the broker. {ends}",
         style="dim",
         soft_wrap=True,
     )
@@ -95,7 +98,11 @@ def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
     try:
         with app.stop_on_signals() as stop:
             code = app.run(
-                _config(loaded.config, broker.port, fast=fast),
+                _config(
+                    loaded.config,
+                    broker.port,
+                    _microphone(loaded.config) if mic else _recording(loaded.config, fast=fast),
+                ),
                 stop=stop,
                 until=lambda: printer.over.is_set() or not loop.alive,
             )
@@ -108,16 +115,26 @@ def demo(loaded: Loaded, *, fast: bool, console: Console | None = None) -> int:
     return code
 
 
-def _config(config: Config, port: int, *, fast: bool) -> Config:
+def _recording(config: Config, *, fast: bool) -> RoomConfig:
     first = next(iter(config.rooms.values()))
-    recording = Path(str(files("monitor") / "recordings" / "crying.flac"))
-    room = RoomConfig(
+    return RoomConfig(
         source="file",
-        path=recording,
+        path=Path(str(files("monitor") / "recordings" / "crying.flac")),
         speed=0.0 if fast else 1.0,
         sensitivity=first.sensitivity,
         gate=first.gate,
     )
+
+
+def _microphone(config: Config) -> RoomConfig:
+    """Return the first room, whatever its name; one that plays a recording has the default microphone here."""
+    first = next(iter(config.rooms.values()))
+    if first.source == "file":
+        return RoomConfig(sensitivity=first.sensitivity, gate=first.gate)
+    return first.model_copy(update={"enabled": True})
+
+
+def _config(config: Config, port: int, room: RoomConfig) -> Config:
     return Config(
         node=NodeConfig(id="demo"),
         rooms={ROOM: room},
