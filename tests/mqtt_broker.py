@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5
@@ -25,15 +26,20 @@ DEADLINE_S = 10.0
 """How long a test waits for what should come in milliseconds."""
 
 
-def find(program: str) -> str:
+def find(program: str, package: str = "mosquitto") -> str:
     """Return the program's path; skip the test where it is missing, and fail it in CI."""
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
-        reason = f"{program} is not installed (Debian: apt install mosquitto)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(program, package)
     return path
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Skip the test, for want of what a package brings; fail it in CI."""
+    reason = f"{what} is not installed (Debian: apt install {package})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """The whole service in a process of its own, as a user starts it, and a way to wait for what it logs."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -56,12 +57,14 @@ class Service:
         host: str = "127.0.0.1",
         protocol: str = "5",
         command: Sequence[str] = ("-m", "monitor", "run"),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.config = folder / f"{node}.toml"
         self.base = f"cry/{node}"
         self._errors = folder / f"{node}.stderr"
         self._command = command
+        self._environ = {**os.environ, **(environ or {})}
         tables: dict[str, Mapping[str, object]] = {
             "node": {"id": node},
             "mqtt": {"host": host, "port": port, "protocol": protocol},
@@ -85,6 +88,7 @@ class Service:
             self._process = subprocess.Popen(
                 [sys.executable, *self._command, "--config", str(self.config)],
                 cwd=REPOSITORY,
+                env=self._environ,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
