@@ -93,7 +93,8 @@ def test_a_killed_child_is_an_error(opened: Scripted) -> None:
     assert len(opened.read())
     assert opened.pid is not None
     os.kill(opened.pid, signal.SIGKILL)
-    heard(opened)
+    with pytest.raises(SourceError, match="ended"):
+        read_on(opened, [])
 
 
 @pytest.mark.parametrize("opened", [DEAF], indirect=True)
