@@ -8,6 +8,7 @@ from the first sample of the cry to the arrival of `cry_started`. Needs mosquitt
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from monitor.capture import Recording
-from monitor.records import SAMPLE_RATE_HZ
+from monitor.records import SAMPLE_RATE_HZ, Samples
 
 ONSET_S = 15
 HANG_OVER_S = 25
@@ -58,23 +60,38 @@ class Heard:
             self.dropped = {name: facts["segments_dropped"] for name, facts in rooms.items()}
 
 
-@dataclass
-class Cost:
-    """What the process takes, each 5 s."""
+@dataclass(frozen=True)
+class Use:
+    """What processes take together at one moment; of memory they share, `own_mb` counts each one's part (PSS)."""
 
-    at_s: list[float] = field(default_factory=list)
-    memory_mb: list[float] = field(default_factory=list)
-    files: list[int] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
+    at_s: float
+    cpu_s: float = 0.0
+    memory_mb: float = 0.0
+    own_mb: float = 0.0
+    files: int = 0
 
-    def take(self, pid: int, at_s: float) -> None:
-        """Read them from /proc."""
-        status = Path(f"/proc/{pid}/status").read_text()
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        self.at_s.append(at_s)
-        self.memory_mb.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-        self.files.append(sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
-        self.cpu_s.append((int(stat[11]) + int(stat[12])) / TICKS_PER_S)
+
+def use_of(pids: Iterable[int], at_s: float) -> Use:
+    """Read it from /proc; a process that is gone takes nothing."""
+    use = Use(at_s)
+    for process in (Path(f"/proc/{pid}") for pid in pids):
+        with contextlib.suppress(OSError):
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            memory = (process / "smaps_rollup").read_text()
+            use = Use(
+                at_s,
+                use.cpu_s + (int(stat[11]) + int(stat[12])) / TICKS_PER_S,
+                use.memory_mb + int(memory.split("Rss:")[1].split()[0]) / 1024,
+                use.own_mb + int(memory.split("Pss:")[1].split()[0]) / 1024,
+                use.files + sum(1 for _ in (process / "fd").iterdir()),
+            )
+    return use
+
+
+def shipped_cry() -> Samples:
+    """Return the ten seconds of crying in the shipped recording, at half its level."""
+    with Recording(ROOT / "monitor/recordings/crying.flac") as recording:
+        return np.concatenate(list(recording.blocks()))[3 * SAMPLE_RATE_HZ : 13 * SAMPLE_RATE_HZ] // 2
 
 
 def cries_in(room: int, rooms: int, crying: int, minutes: int) -> list[float]:
@@ -85,21 +102,21 @@ def cries_in(room: int, rooms: int, crying: int, minutes: int) -> list[float]:
 
 def make_house(folder: Path, rooms: int, crying: int, minutes: int, port: int) -> Path:
     """Write the rooms' recordings and the configuration; return its path."""
-    with Recording(ROOT / "monitor/recordings/crying.flac") as recording:
-        cry = np.concatenate(list(recording.blocks()))[3 * SAMPLE_RATE_HZ : 13 * SAMPLE_RATE_HZ]
+    cry = shipped_cry()
     lines = [f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n[history]\npath = "{folder}/history.db"\n']
     for room in range(rooms):
         onsets = cries_in(room, rooms, crying, minutes)
-        pcm = synth.over(synth.noise(60.0 * minutes, -60, seed=room), *((onset, cry // 2) for onset in onsets))
+        pcm = synth.over(synth.noise(60.0 * minutes, -60, seed=room), *((onset, cry) for onset in onsets))
         soundfile.write(folder / f"room{room}.flac", pcm, SAMPLE_RATE_HZ)
         lines.append(f'[rooms.room{room}]\nsource = "file"\npath = "{folder}/room{room}.flac"\n')
     (folder / "house.toml").write_text("".join(lines))
     return folder / "house.toml"
 
 
-def live(config: Path, minutes: int, port: int) -> tuple[Heard, Cost, int]:
+def live(config: Path, minutes: int, port: int) -> tuple[Heard, list[Use], int]:
     """Run the service for as long as the recordings last; return what was heard, what it cost, and its exit code."""
-    heard, cost = Heard(), Cost()
+    heard = Heard()
+    cost: list[Use] = []
     client = Client(CallbackAPIVersion.VERSION2)
     client.on_message = heard.take
     client.connect("127.0.0.1", port)
@@ -109,7 +126,7 @@ def live(config: Path, minutes: int, port: int) -> tuple[Heard, Cost, int]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as service:
         pause, begin_s = threading.Event(), time.monotonic()
         while not pause.wait(5) and time.monotonic() - begin_s < 60 * minutes - 3:
-            cost.take(service.pid, time.monotonic() - begin_s)
+            cost.append(use_of([service.pid], time.monotonic() - begin_s))
         service.terminate()
         code = service.wait(15)
     client.disconnect()
@@ -152,21 +169,21 @@ def main() -> None:
         finally:
             broker.stop()
     cries, found, elsewhere, delays_s = judge(heard, args.rooms, args.crying, args.minutes)
-    span_s = cost.at_s[-1] - cost.at_s[0]
+    span_s = cost[-1].at_s - cost[0].at_s
     delay = f"median {statistics.median(delays_s):.2f} s, 95th percentile {np.percentile(delays_s, 95):.2f} s"
     print(f"{args.rooms} rooms, {args.crying} crying at once, {args.minutes} minutes in real time; exit {code}")
     print(f"cries {cries}, found in their room {found}, starts that belong to no cry {elsewhere}")
     print(f"delay from the first sample to the message: {delay}")
     print(
-        f"CPU {(cost.cpu_s[-1] - cost.cpu_s[0]) / span_s:.1%} of a core; segments dropped {sum(heard.dropped.values())}"
+        f"CPU {(cost[-1].cpu_s - cost[0].cpu_s) / span_s:.1%} of a core; segments dropped {sum(heard.dropped.values())}"
     )
-    print(f"memory {cost.memory_mb[2]:.0f} MB at 15 s, {cost.memory_mb[-1]:.0f} MB at the end")
-    print(f"open files {cost.files[2]} at 15 s, {cost.files[-1]} at the end")
+    print(f"memory {cost[2].memory_mb:.0f} MB at 15 s, {cost[-1].memory_mb:.0f} MB at the end")
+    print(f"open files {cost[2].files} at 15 s, {cost[-1].files} at the end")
     if args.png:
         draw(args.png, cost)
 
 
-def draw(png: Path, cost: Cost) -> None:
+def draw(png: Path, cost: list[Use]) -> None:
     """Draw memory and open files over time."""
     import matplotlib as mpl  # noqa: PLC0415 - only who wants a picture needs it
 
@@ -174,10 +191,10 @@ def draw(png: Path, cost: Cost) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after its backend is chosen
 
     figure, (memory, files) = plt.subplots(2, 1, sharex=True, figsize=(7, 4), layout="constrained")
-    minutes = np.array(cost.at_s) / 60
-    memory.plot(minutes, cost.memory_mb)
+    minutes = [use.at_s / 60 for use in cost]
+    memory.plot(minutes, [use.memory_mb for use in cost])
     memory.set(ylabel="resident MB", ylim=(0, None))
-    files.step(minutes, cost.files, where="post")
+    files.step(minutes, [use.files for use in cost], where="post")
     files.set(ylabel="open files", xlabel="minutes", ylim=(0, None))
     figure.savefig(png, dpi=120)
 
