@@ -129,7 +129,7 @@ def check_model(function: Function, golden: Path, tolerance: float) -> float:
         The largest absolute difference.
 
     Raises:
-        ModelError: It exceeds `tolerance`, or an answer is no number.
+        ModelError: It exceeds `tolerance`, an answer is no number, or there is none.
     """
     try:
         with np.load(golden) as arrays:
@@ -137,8 +137,11 @@ def check_model(function: Function, golden: Path, tolerance: float) -> float:
             waveforms = wanted.pop("waveform")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(str(golden), "cannot be read: it holds no golden vectors", _AGAIN) from error
-    batch = function(waveforms)
-    alone = [function(waveforms[i : i + 1]) for i in range(len(waveforms))]
+    try:
+        batch = function(waveforms)
+        alone = [function(waveforms[i : i + 1]) for i in range(len(waveforms))]
+    except InferenceError as error:
+        raise ModelError(str(golden.parent), f"gives no answer: {error.fault}", "try the other model.runtime") from error
     worst = 0.0
     for name, want in wanted.items():
         for got in (batch.get(name), np.concatenate([scores[name] for scores in alone]) if name in batch else None):

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.detect import Model, check_model, load_model, models_folder
 from monitor.detect.model import Scores, Waveforms
-from monitor.errors import ModelError
+from monitor.errors import InferenceError, ModelError
 
 CRY = models_folder() / "cry"
 
@@ -163,4 +163,14 @@ def test_a_model_that_answers_otherwise_is_refused(distort: Callable[[np.ndarray
         return {"cry": distort(honest(batch)["cry"])}
 
     with pytest.raises(ModelError):
+        check_model(function, CRY / "golden.npz", 1e-2)
+
+
+def test_a_model_that_gives_no_answer_is_refused() -> None:
+    """A runtime that fails on the golden vectors is an unusable model, not a bug to start again after."""
+
+    def function(_batch: Waveforms) -> Scores:
+        raise InferenceError("cry", "the kernel could not be made")
+
+    with pytest.raises(ModelError, match="gives no answer: the kernel could not be made"):
         check_model(function, CRY / "golden.npz", 1e-2)
