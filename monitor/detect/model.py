@@ -141,7 +141,8 @@ def check_model(function: Function, golden: Path, tolerance: float) -> float:
         batch = function(waveforms)
         alone = [function(waveforms[i : i + 1]) for i in range(len(waveforms))]
     except InferenceError as error:
-        raise ModelError(str(golden.parent), f"gives no answer: {error.fault}", "try the other model.runtime") from error
+        fix = "try the other model.runtime"
+        raise ModelError(str(golden.parent), f"gives no answer: {error.fault}", fix) from error
     worst = 0.0
     for name, want in wanted.items():
         for got in (batch.get(name), np.concatenate([scores[name] for scores in alone]) if name in batch else None):
