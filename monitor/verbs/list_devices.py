@@ -10,7 +10,6 @@ from monitor.capture import microphones, pulse_sources
 from monitor.devices import Device
 from monitor.errors import SourceError
 
-
 WIDE = 200
 """Columns where nobody's terminal sets a limit: names stay on one line."""
 
