@@ -19,6 +19,7 @@ class SoundServer:
 
     Attributes:
         environ: What a process needs to find this server and no other, and PortAudio to find a device for each room.
+        alsa: Where ALSA reads of those devices.
 
     Args:
         folder: For its socket and files.
@@ -37,8 +38,8 @@ class SoundServer:
         self._players: dict[str, subprocess.Popen[bytes]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = folder / "native"
-        alsa = folder / "alsa.conf"
-        alsa.write_text(
+        self.alsa = folder / "alsa.conf"
+        self.alsa.write_text(
             "".join(
                 f'pcm.{room} {{ type pulse; device "{room}.monitor"; hint {{ show on; description "{room}" }} }}\n'
                 for room in rooms
@@ -49,7 +50,7 @@ class SoundServer:
             "PULSE_RUNTIME_PATH": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             "HOME": str(folder),
-            "ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{alsa}",
+            "ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{self.alsa}",
         }
 
     def start(self) -> None:

@@ -41,6 +41,7 @@ class MicrophoneSource(ChildSource):
         self._failure: SourceError | None = None
         self._served = False
         self._pulse: PulseSource | None = None
+        self._server_source: str | None = None  # what the named device was at first
 
     @property
     def pid(self) -> int | None:
@@ -94,7 +95,13 @@ class MicrophoneSource(ChildSource):
     def _hear_the_server(self) -> None:
         child = super().pid
         assert child is not None  # noqa: S101 - it has just spoken
-        pulse = PulseSource(source_heard_by(child))
+        source = source_heard_by(child)
+        if self._device is not None:
+            # Its stream may have been moved by the time we asked.
+            self._server_source = self._server_source or source
+            if source != self._server_source:
+                raise SourceError(self._name, f"the sound server gave us {source} instead of {self._server_source}")
+        pulse = PulseSource(source)
         super().close()
         pulse.open()
         self._pulse = pulse

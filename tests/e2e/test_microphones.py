@@ -15,6 +15,8 @@ from e2e.service import Service, cry_monitor
 from mqtt_broker import Mosquitto, Recorder, wait_until
 from sound_server import SoundServer, sounding
 
+from monitor.capture import MicrophoneSource
+from monitor.errors import SourceError
 from monitor.records import Samples
 
 pytestmark = [pytest.mark.broker, pytest.mark.device, pytest.mark.slow]
@@ -195,6 +197,27 @@ def test_the_default_of_two_rooms_is_refused(
         recorder.wait_for_message("cry/home/attic/availability", b"online")
         assert "name each room's device" in service.wait_for_line("source_lost")["err"]
         service.stop()
+
+
+def test_a_named_device_stays_what_it_was(monkeypatch: pytest.MonkeyPatch, sounds: SoundServer) -> None:
+    """A device that is another source of the server when it is opened again is not listened to."""
+    for name, value in sounds.environ.items():
+        monkeypatch.setenv(name, value)
+    source = MicrophoneSource("nursery")
+    hear(source)
+    sounds.alsa.write_text(sounds.alsa.read_text().replace("nursery.monitor", "attic.monitor"))
+    with pytest.raises(SourceError, match=r"gave us attic\.monitor instead of nursery\.monitor"):
+        hear(source)
+
+
+def hear(source: MicrophoneSource) -> None:
+    """Open a source, wait for its first samples, close it."""
+    source.open()
+    try:
+        while not len(source.read()):
+            pass
+    finally:
+        source.close()
 
 
 def test_what_there_is_to_hear_with(monkeypatch: pytest.MonkeyPatch, sounds: SoundServer, tmp_path: Path) -> None:
