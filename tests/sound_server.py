@@ -19,7 +19,6 @@ class SoundServer:
 
     Attributes:
         environ: What a process needs to find this server and no other, and PortAudio to find a device for each room.
-        alsa: Where ALSA reads of those devices.
 
     Args:
         folder: For its socket and files.
@@ -38,8 +37,8 @@ class SoundServer:
         self._players: dict[str, subprocess.Popen[bytes]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = folder / "native"
-        self.alsa = folder / "alsa.conf"
-        self.alsa.write_text(
+        alsa = folder / "alsa.conf"
+        alsa.write_text(
             "".join(
                 f'pcm.{room} {{ type pulse; device "{room}.monitor"; hint {{ show on; description "{room}" }} }}\n'
                 for room in rooms
@@ -50,7 +49,7 @@ class SoundServer:
             "PULSE_RUNTIME_PATH": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             "HOME": str(folder),
-            "ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{self.alsa}",
+            "ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{alsa}",
         }
 
     def start(self) -> None:
@@ -108,6 +107,12 @@ class SoundServer:
         soundfile.write(path, sound, SAMPLE_RATE_HZ)
         command = [self._programs["paplay"], f"--device={room}", "--latency-msec=50", str(path)]
         return subprocess.Popen(command, env=self._environ(), stderr=subprocess.DEVNULL)
+
+    def recording(self) -> list[str]:
+        """Return the sources that somebody records from, one for each stream."""
+        sources = dict(line.split("\t")[:2] for line in self._pactl("list", "short", "sources").stdout.splitlines())
+        streams = self._pactl("list", "short", "source-outputs").stdout.splitlines()
+        return [sources[line.split("\t")[1]] for line in streams]
 
     def _hush(self, room: str) -> None:
         player = self._players.pop(room, None)
