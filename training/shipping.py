@@ -40,8 +40,8 @@ def parts(model: keras.Model, params: Params) -> Shipped:
     chunk = keras.Input((hop + params.mel.frame_samples - params.mel.hop_samples,), dtype="float32", name="chunk")
     frames = keras.Input(head.input_shape[1:], dtype="float32", name="frames")
     return Shipped(
-        whole=keras.Model(waveform, {OUTPUT: head(LogMel(params.mel, halved=True)(waveform))}),
-        mel=keras.Model(chunk, {"frames": LogMel(params.mel, halved=True)(chunk)}),
+        whole=keras.Model(waveform, {OUTPUT: head(LogMel(params.mel, float16=True)(waveform))}),
+        mel=keras.Model(chunk, {"frames": LogMel(params.mel, float16=True)(chunk)}),
         head=keras.Model(frames, {OUTPUT: head(frames)}),
     )
 

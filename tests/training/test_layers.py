@@ -74,19 +74,19 @@ def test_a_loud_neighbour_changes_nothing() -> None:
     np.testing.assert_allclose(together[:1], np.asarray(layer(quiet)), atol=1e-5)
 
 
-def test_halved_is_nearly_the_same() -> None:
+def test_rounded_constants_give_nearly_the_same() -> None:
     """Constants that float16 holds change the picture of noise by little, and silence stays silence."""
     waveform = np.random.default_rng(5).normal(0, 0.1, (1, 4800)).astype(np.float32)
-    exact, halved = (np.asarray(LogMel(halved=halved)(waveform)) for halved in (False, True))
-    assert 0 < np.abs(exact - halved).max() < 0.02
-    np.testing.assert_allclose(np.asarray(LogMel(halved=True)(0 * waveform)), np.log(np.float16(1e-6)), rtol=1e-3)
+    exact, rounded = (np.asarray(LogMel(float16=float16)(waveform)) for float16 in (False, True))
+    assert 0 < np.abs(exact - rounded).max() < 0.02
+    np.testing.assert_allclose(np.asarray(LogMel(float16=True)(0 * waveform)), np.log(np.float16(1e-6)), rtol=1e-3)
 
 
 def test_config_rebuilds_the_layer() -> None:
     """What get_config says makes the same layer again."""
-    layer = LogMel(MelParams(bands=32), halved=True, name="picture")
+    layer = LogMel(MelParams(bands=32), float16=True, name="picture")
     again = LogMel.from_config(layer.get_config())
-    assert (again.params, again.halved, again.name) == (layer.params, True, "picture")
+    assert (again.params, again.float16, again.name) == (layer.params, True, "picture")
 
 
 def test_declared_shape_is_the_shape() -> None:
