@@ -73,8 +73,9 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]
 
     Each example by itself: nothing here looks across the batch. (A maximum over the batch, as some log-mel layers
     take it, let a loud neighbour change a quiet clip by up to 27 dB.) No weights are trained. Only operations that
-    LiteRT has built in: framing is two or three shifted views of the hops side by side. Samples after the last whole
-    frame are not heard.
+    LiteRT has built in: framing is two or three shifted views of the hops side by side; and all products are of plain
+    matrices: for others the converter adds shapes that LiteRT learns only as it runs, and with those it was wrong (a
+    score by up to 0.9) at the second batch of a size. Samples after the last whole frame are not heard.
 
     The transform is a matrix product, folded until little is left to multiply. Power does not depend on phase, so
     phase counts from the middle of the frame; offsets o from there are half-integers. The windowed frame is the sum

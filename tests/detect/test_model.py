@@ -43,6 +43,15 @@ class TestContract:
         alone = np.concatenate([model.function(batch[i : i + 1])["cry"] for i in range(6)])
         assert np.abs(together - alone).max() < 1e-5
 
+    def test_a_batch_is_answered_as_well_again(self, model: Model) -> None:
+        """Batches that grow and shrink, each size three times in a row, score what their waveforms score alone."""
+        batch = waveforms(18, model)
+        for function in (model.function, model.stream.whole):
+            alone = np.concatenate([function(batch[i : i + 1])["cry"] for i in range(18)])
+            for n in (2, 4, 3, 16, 1, 16, 2):
+                for i in range(3):
+                    assert np.abs(function(batch[i : i + n])["cry"] - alone[i : i + n]).max() < 1e-5
+
     def test_digital_silence_is_no_cry(self, model: Model) -> None:
         """Zeros score low, and are no special case that gives NaN."""
         silent = np.zeros((1, model.manifest.window_samples), np.float32)
