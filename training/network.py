@@ -32,9 +32,10 @@ DROPOUT = 0.2
 SCALE = 0.25  # log-mel values lie within about +-4 of their mean
 
 
-def build(params: Params) -> keras.Model:
+def build(params: Params, classes: int = 0) -> keras.Model:
     """Return a model of float32[n, window_samples] in [-1, 1) named `waveform` to {"cry": float32[n, 1]} in 0..1.
 
+    With `classes`, for training, it has a second output: `teacher`, float32[n, classes] in 0..1, what else is heard.
     Batch normalisation is the one layer that looks across examples, and only while training.
     """
     waveform = keras.Input((params.window.window_samples,), dtype="float32", name="waveform")
@@ -50,8 +51,19 @@ def build(params: Params) -> keras.Model:
     # The mean says how much of the window is cry, the maximum that some of it surely is.
     pooled = keras.ops.concatenate([keras.ops.mean(over_time, axis=1), keras.ops.max(over_time, axis=1)], axis=-1)
     pooled = keras.layers.Dropout(DROPOUT, name="dropout")(pooled)
-    score = keras.layers.Dense(1, activation="sigmoid", name="cry")(pooled)
-    return keras.Model(waveform, {"cry": score}, name="cry")
+    outputs = {"cry": keras.layers.Dense(1, activation="sigmoid", name="cry")(pooled)}
+    if classes:
+        outputs["teacher"] = keras.layers.Dense(classes, activation="sigmoid", name="teacher")(pooled)
+    return keras.Model(waveform, outputs, name="cry")
+
+
+def without_teacher(model: keras.Model, params: Params) -> keras.Model:
+    """Return a model with the weights of `model` and no `teacher` output: what ships."""
+    plain = build(params)
+    for layer in plain.layers:
+        if layer.weights:
+            layer.set_weights(model.get_layer(layer.name).get_weights())
+    return plain
 
 
 def _block(maps: keras.KerasTensor, block: Block, name: str) -> keras.KerasTensor:
