@@ -88,10 +88,11 @@ def evaluate(
         return
 
     from training import export as exporting  # noqa: PLC0415 - the same
+    from training import shipping  # noqa: PLC0415 - the same
     from training import train as training  # noqa: PLC0415 - the same
 
     trained, params = training.load(run)
-    function = exporting.live_function(trained)
+    function = exporting.live_function(shipping.parts(trained, params).whole)
     heard = judge.listen(function, data, teacher or _peer(data), cache, params.window)
     sensitivity = exporting.thresholds_as_dict(judge.choose(heard))
     metrics = judge.figures(heard, exporting.as_model(function, sensitivity, params.window), data)

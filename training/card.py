@@ -7,8 +7,9 @@ TEMPLATE = """# cry {version}
 
 Tells whether a baby cries in 1.5 s of sound. Input `waveform` float32[n, 24000], 16 kHz mono in [-1, 1); output `cry`
 float32[n, 1], 0 to 1. The log-mel picture (25 ms frames every 10 ms, 64 bands, 60 to 7800 Hz) is the first layer;
-behind it stands a separable convolutional network: {weights} weights, {kilobytes} kB as LiteRT, float32. Two forms of
-one model: `model.tflite` and `saved_model/`. Made by `python -m training all --steps {steps}`.
+behind it stands a separable convolutional network: {weights} weights, {kilobytes} kB as LiteRT, stored as float16. Two
+forms of one model, `model.tflite` and `saved_model/`, each whole and in two parts: picture and network. Made by
+`python -m training all --steps {steps}`.
 
 ## What it learnt from
 

@@ -44,7 +44,8 @@ def build(params: Params, classes: int = 0) -> keras.Model:
     # maps, one without the window's mean, one without each band's. Each window by itself.
     levelled = picture - keras.ops.mean(picture, axis=(1, 2), keepdims=True)
     changes = picture - keras.ops.mean(picture, axis=1, keepdims=True)
-    maps = SCALE * keras.ops.stack([levelled, changes], axis=-1)  # [n, frames, bands, 2]
+    # [n, frames, bands, 2]; stacked in front and turned, LiteRT needs 13 us for it, stacked at the end 48.
+    maps = SCALE * keras.ops.transpose(keras.ops.stack([levelled, changes], axis=1), (0, 2, 3, 1))
     for number, block in enumerate(TABLE, start=1):
         maps = _block(maps, block, name=f"{block.kind}_{number}")
     over_time = keras.ops.mean(maps, axis=2)  # [n, time, channels]: pitch no longer matters, order still does
