@@ -57,6 +57,14 @@ class TargetParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class LaughParams:
+    """How a laugh counts against a cry: odds(cry) - weight * max(0, odds(laugh) - from_odds), natural logarithms."""
+
+    weight: float = 0.3
+    from_odds: float = -4.0  # what silence and speech have
+
+
+@dataclasses.dataclass(frozen=True)
 class AugmentParams:
     """What a clip may go through before the network hears it. Ranges are (low, high), drawn evenly."""
 
@@ -106,6 +114,7 @@ class Params:
     mel: MelParams = dataclasses.field(default_factory=MelParams)
     window: WindowParams = dataclasses.field(default_factory=WindowParams)
     target: TargetParams = dataclasses.field(default_factory=TargetParams)
+    laugh: LaughParams = dataclasses.field(default_factory=LaughParams)
     augment: AugmentParams = dataclasses.field(default_factory=AugmentParams)
     train: TrainParams = dataclasses.field(default_factory=TrainParams)
 
@@ -124,6 +133,7 @@ class Params:
             mel=MelParams(**part("mel")),
             window=WindowParams(**part("window")),
             target=TargetParams(**part("target")),
+            laugh=LaughParams(**part("laugh")),
             augment=AugmentParams(**part("augment")),
             train=TrainParams(**part("train")),
         )

@@ -23,7 +23,10 @@ from training.params import TargetParams
 WINDOW_SAMPLES = 15600
 PEER_HOP_SAMPLES = 7800  # as alarms run it, and as the peer is measured
 GRID_SAMPLES = 3840  # 0.24 s: twice per hop of our windows
+CLASSES = 521
 CRY_CLASSES = slice(19, 21)  # 'Crying, sobbing' and 'Baby cry, infant cry'
+LAUGH_CLASSES = slice(13, 18)  # 'Laughter', 'Baby laughter', 'Giggle', 'Snicker', 'Belly laugh'
+LAUGHS = 5
 HEARD_AT, HEARD_IN = 0.2, 100  # a class is worth learning where the teacher gives it so much in so many windows
 
 Scores = npt.NDArray[np.float32]
@@ -57,9 +60,12 @@ def cry(heard: npt.NDArray[np.floating[Any]]) -> Scores:
 
 
 def worth_learning(heard: Sequence[Heard]) -> npt.NDArray[np.int64]:
-    """Return the classes that the teacher hears often enough in the clips, int64[classes]; none of the cry classes."""
+    """Return the classes that the teacher hears often enough in the clips, int64[classes].
+
+    All of the laughs, which the network needs afterwards, and none of the cries, which have targets of their own.
+    """
     often = np.sum([(scores > HEARD_AT).sum(axis=0) for scores in heard], axis=0) >= HEARD_IN
-    often[CRY_CLASSES] = False
+    often[CRY_CLASSES], often[LAUGH_CLASSES] = False, True
     return np.flatnonzero(often)
 
 

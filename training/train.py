@@ -81,7 +81,7 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
             with (run_dir / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"step": step, "loss": round(loss, 5)}) + "\n")
             console.print(f"step {step} loss {loss:.4f}")
-    shipping = network.without_teacher(state.average, params)
+    shipping = network.shipping(state.average, params, augmenter.classes)
     shipping.save_weights(run_dir / WEIGHTS)
     return shipping
 

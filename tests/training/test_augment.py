@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from training import augment
+from training import augment, teacher
 from training.augment import Augmenter
 
 Made = Callable[..., Augmenter]
@@ -26,7 +26,7 @@ def test_batches_are_sound(made: Made) -> None:
     assert waveforms.max() < 1
     assert targets.shape == (64, 1)
     assert weights.shape == (64,)
-    assert heard.shape == (64, 0)
+    assert heard.shape == (64, teacher.LAUGHS)
 
 
 def test_only_cries_have_targets(made: Made) -> None:
