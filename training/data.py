@@ -19,6 +19,8 @@ LISTS = ("metadata.csv", "extra/metadata.csv", "more/metadata.csv")
 VALIDATION_LIST = "validation_sources.txt"
 CRY = "cry"
 UNVERIFIED = "unverified"  # neither cry nor other: left out of training and of every figure
+KEPT_BACK_LISTS = ("extra/", "more/")
+KEPT_BACK_OF = 10  # one source in ten
 
 Waveform = npt.NDArray[np.float32]
 
@@ -106,6 +108,21 @@ def split(clips: Iterable[Clip], held_out: frozenset[str]) -> Split:
         train=tuple(clip for clip in known if clip.may_train and clip.source not in held_out),
         validation=tuple(clip for clip in known if clip.source in held_out),
     )
+
+
+def is_kept_back(clip: Clip) -> bool:
+    """Whether a clip without a cry is kept from training, to choose thresholds on: a tenth of the extra sources."""
+    draw = hashlib.sha256(clip.source.encode()).digest()[0] % KEPT_BACK_OF
+    return not clip.is_cry and clip.file.startswith(KEPT_BACK_LISTS) and draw == 0
+
+
+def kept_back(clips: Iterable[Clip], held_out: frozenset[str]) -> list[Clip]:
+    """Return sounds without a cry that neither teach nor validate.
+
+    These are the clips that `is_kept_back` names, and those whose licence keeps them out of training.
+    """
+    known = [c for c in clips if c.label != UNVERIFIED and not c.is_cry and c.source not in held_out]
+    return [clip for clip in known if is_kept_back(clip) or not clip.may_train]
 
 
 def read_samples(path: Path) -> Samples:
