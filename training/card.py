@@ -1,105 +1,241 @@
-"""The card that lies beside the model: what it is, what it was made from, how good it is, what it cannot do."""
+"""The card that lies beside the model: its words are in card.md, its figures and plots come from an evaluation."""
 
-from collections.abc import Iterable
+import json
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-TEMPLATE = """# cry {version}
+import tensorflow as tf
 
-Tells whether a baby cries in 1.5 s of sound. Input `waveform` float32[n, 24000], 16 kHz mono in [-1, 1); output `cry`
-float32[n, 1], 0 to 1. The log-mel picture (25 ms frames every 10 ms, 64 bands, 60 to 7800 Hz) is the first layer;
-behind it stands a separable convolutional network: {weights} weights, {kilobytes} kB as LiteRT, stored as float16. Two
-forms of one model, `model.tflite` and `saved_model/`, each whole and in two parts: picture and network. Made by
-`python -m training all --steps {steps}`.
+from training import intervals, peer, pictures, plots
+from training.evaluate import CHOSEN, EARLIER
 
-## What it learnt from
-
-Public recordings, split by household, speaker or track: none listed in `validation_sources.txt`, and only clips whose
-licence allows it. Cries: donateacry-corpus (ODbL 1.0 / DbCL 1.0) and the CC BY part of ESC-50. Others: the same homes
-when no cry is heard; speech of adults and children (speechocean762; Picovoice, Apache 2.0; free-spoken-digit, CC BY-SA
-4.0); laughter (EmoGator, Apache 2.0); coughs (CC0); music, animals, toys, alarms and household sounds under CC0, CC BY,
-CC BY-SA, Apache, MIT or BSD licences, listed clip by clip with the data. No recording is in this folder: the golden
-sounds are made by rule. Teacher for the weak labels: YAMNet (Google, Apache 2.0), inside labelled cries only; it is not
-part of the model.
-
-## How good it is
-
-Validation clips: {cry} cries, {other} other sounds, from sources that no training clip shares. **The thresholds were
-chosen on these clips, and the two nights, cut from the same sources, were looked at while the training was set up:
-these figures flatter.**
-The last table's recordings chose no threshold, but what the first run did on them led to heavier weights of some
-training sounds. The clips' labels were made with the peer's help (a clip is a cry where curators or the peer said so),
-which flatters the peer. Every figure:
-`python -m training evaluate --data ../shared/data --model models/cry`.
-
-| best window of a clip | this model | peer (YAMNet) |
-| --- | --- | --- |
-{ranking}
-
-| share of clips that start an episode | clips | low | normal | high | peer, 3 of 5 over 0.3 |
-| --- | --- | --- | --- | --- | --- |
-{labels}
-
-The same cry with and without its band above 4 kHz: mean change of the score {band_gap:+.3f}.
-
-| night, through the monitor's own line | sensitivity | cries found | false episodes | median latency, s |
-| --- | --- | --- | --- | --- |
-{nights}
-
-| two hours of busy sound without a cry, `normal` | {themes} | per hour (95 %) |
-| --- | {rules} | --- |
-| episodes | {alarms} | {per_hour} ({low} to {high}) |
-
-## Limits
-
-- Labels are weak: a clip named cry holds pauses and speech, and which windows cry is a teacher's guess.
-- Babies' laughter and babble are all but absent from training (one laugh, one word); adults' laughter stands in. The
-  one laughing baby of the validation clips is the row `baby_laugh`.
-- Most cries were recorded by telephones, many at 8 kHz; nearly all come from one collection.
-- It is not a medical device and does not replace looking after a child.
-"""
+CARD, PLOTS = "CARD.md", "plots"
+WORDS, TRIED = Path(__file__).with_name("card.md"), Path(__file__).with_name("tried.txt")
+NIGHT = "night_low_snr"  # the harder one is drawn
+EVERYONE = ("low", "normal", "high", "peer")
+LOOKED_AT = {
+    CHOSEN: "The thresholds were chosen on sound that is kept back, below. The validation clips and the two nights, cut"
+    " from the same sources, were looked at while the training was set up: their figures flatter.",
+    EARLIER: "**The thresholds were chosen on the validation clips, and the two nights, cut from the same sources, were"
+    " looked at while the training was set up: these figures flatter.**",
+}
+FROM = {
+    CHOSEN: "`enter` is the lowest threshold that, like every higher one, keeps within so many false episodes an hour"
+    " of hard sound.",
+    EARLIER: "This version's thresholds were chosen on the validation clips; the targets are what the next is held to."
+    " {trainable} of the {clips} clips of the hard sound were in this version's training, so its rows flatter.",
+}
 
 
-def text(version: str, evaluation: dict[str, Any], steps: int, weights: int, litert_bytes: int) -> str:
-    """Return CARD.md for a model with `evaluation`, as `evaluate` measured it."""
+def write(folder: Path, evaluation: dict[str, Any], data_dir: Path) -> None:
+    """Write CARD.md and its plots into a model's folder, which holds manifest and model already.
+
+    Args:
+        folder: the model's.
+        evaluation: as `evaluate` gives it.
+        data_dir: the clips, for the spectrograms of the worst mistakes.
+    """
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    made = {
+        "version": manifest["version"],
+        "steps": manifest["params"]["train"]["steps"],
+        "weights": f"{_weights(folder / 'saved_model'):,}".replace(",", " "),
+        "kilobytes": round((folder / "model.tflite").stat().st_size / 1000),
+    }
+    (folder / CARD).write_text(text(evaluation, made), encoding="utf-8")
+    plots.curves(evaluation, folder / PLOTS)
+    evidence, enter = evaluation["evidence"], evaluation["sensitivity"]["normal"]["enter"]
+    pictures.timeline(evidence["timelines"][NIGHT], enter, NIGHT, folder / PLOTS / "night.png")
+    pictures.mistakes(evidence["clips"], data_dir, folder / PLOTS)
+
+
+def text(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
+    """Return CARD.md of an evaluation; `made` says version, steps, weights and kilobytes."""
     metrics = evaluation["metrics"]
-    alarms = metrics["negatives"]["episodes"]
-    low, high = poisson_interval(sum(alarms.values()))
-    hours = metrics["negatives"]["hours"]
-    return TEMPLATE.format(
-        version=version,
-        steps=steps,
-        weights=f"{weights:,}".replace(",", " "),
-        kilobytes=round(litert_bytes / 1000),
-        **metrics["validation_clips"],
-        ranking=_rows(
-            (name.replace("_", " "), value, metrics["clips_peer"][name]) for name, value in metrics["clips"].items()
+    hard, validation = metrics["hard"], metrics["validation_clips"]
+    filled = WORDS.read_text(encoding="utf-8").format(
+        **made,
+        **validation,
+        draws=intervals.DRAWS,
+        peer_need=peer.NEED,
+        peer_of=peer.OF,
+        peer_enter=peer.ENTER,
+        looked_at=LOOKED_AT[evaluation["thresholds_from"]],
+        cry_share=f"{validation['cry'] / (validation['cry'] + validation['other']):.0%}",
+        ranking=_ranking(metrics["clips"]),
+        labels=_shares({"label": metrics["labels"]}, "sources"),
+        babies=_shares(metrics["babies"], "households"),
+        pairs=metrics["band_gap"]["pairs"],
+        gap=_figure(metrics["band_gap"]["model"], signed=True),
+        gap_peer=_figure(metrics["band_gap"]["peer"], signed=True),
+        ece=_figure(metrics["calibration"]["model"]["ece"]),
+        ece_peer=_figure(metrics["calibration"]["peer"]["ece"]),
+        thresholds_from=FROM[evaluation["thresholds_from"]].format(**hard),
+        hard_clips=hard["clips"],
+        hard_sources=hard["sources"],
+        hard_hours=round(hard["hours"], 2),
+        renderings=hard["renderings"],
+        hard=_hard(hard["rows"]),
+        nights=_nights(metrics["nights"]),
+        negatives=_negatives(metrics["negatives"]["rows"]),
+        rooms=_conditions([row for row in metrics["robustness"] if row["kind"] not in plots.NOISES]),
+        noises=_conditions([row for row in metrics["robustness"] if row["kind"] in plots.NOISES]),
+        tried=_tried(TRIED.read_text(encoding="utf-8")),
+    )
+    return "\n\n".join(_wrapped(block) for block in filled.strip().split("\n\n")) + "\n"
+
+
+def _ranking(rows: dict[str, Any]) -> str:
+    head = ("best window of a clip", "this model", "peer (YAMNet)", "this model's lead")
+    return _table(
+        head,
+        (
+            (name.replace("_", " "), *(_figure(row[who], signed=who == "lead") for who in ("model", "peer", "lead")))
+            for name, row in rows.items()
         ),
-        labels=_rows(
-            (label, row["clips"], row["low"], row["normal"], row["high"], row["peer"])
-            for label, row in metrics["share_that_starts_an_episode"].items()
-        ),
-        band_gap=metrics["band_gap"],
-        nights=_rows(
-            (night, name, f"{found['found']} of {found['cries']}", found["false_episodes"], found["median_latency_s"])
-            for name, by_night in metrics["nights"].items()
-            for night, found in by_night.items()
-        ),
-        themes=" | ".join(name.replace("_", " ") for name in alarms),
-        rules=" | ".join("---" for _ in alarms),
-        alarms=" | ".join(map(str, alarms.values())),
-        per_hour=metrics["negatives"]["per_hour"],
-        low=round(low / hours, 1),
-        high=round(high / hours, 1),
     )
 
 
-def poisson_interval(count: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of a Poisson mean of which `count` was seen."""
-    from scipy.stats import chi2  # noqa: PLC0415 - slow to import
+def _shares(tables: dict[str, dict[str, Any]], sources: str) -> str:
+    head = (
+        " / ".join(name.replace("platform", "phone") for name in tables),
+        f"clips ({sources})",
+        "a window over, `normal`",
+        "peer: a window over",
+        *(f"episode, `{name}`" for name in EVERYONE[:3]),
+        "episode, peer",
+    )
+    shown = ("window_over", "window_over_peer", *EVERYONE)
+    rows = ((group, row) for table in tables.values() for group, row in table.items())
+    return _table(
+        head,
+        ((group, f"{row['clips']} ({row['sources']})", *(_figure(row[n], 2) for n in shown)) for group, row in rows),
+    )
 
-    return (float(chi2.ppf(0.025, 2 * count) / 2) if count else 0.0, float(chi2.ppf(0.975, 2 * count + 2) / 2))
+
+def _hard(rows: dict[str, Any]) -> str:
+    head = (
+        "sensitivity",
+        "`enter`, N of M",
+        "target an hour",
+        "false episodes",
+        "an hour",
+        "validation cries found",
+        "other clips set off",
+    )
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{row['enter']:g}, {row['need']} of {row['of']}",
+                "none" if row["target_per_hour"] is None else f"{row['target_per_hour']:g}",
+                row["episodes"],
+                _figure(row["per_hour"], 1),
+                _figure(row["cries"], 2),
+                f"{row['others']:.3f}",
+            )
+            for name, row in rows.items()
+        ),
+    )
 
 
-def _rows(rows: Iterable[Iterable[object]]) -> str:
-    """Return the lines of a table."""
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+def _nights(nights: dict[str, Any]) -> str:
+    head = (
+        "night",
+        "sensitivity",
+        "cries found",
+        "false episodes",
+        "an hour",
+        "false seconds on, an hour",
+        "median latency, s",
+        "longest, s",
+    )
+    rows = ((night, who, row) for night, table in nights.items() for who, row in table.items())
+    return _table(
+        head,
+        (
+            (
+                night,
+                who,
+                f"{row['found']} of {row['cries']}"
+                + (f" {_interval(row['found_share'], 2)}" if night == "both" else ""),
+                row["false_episodes"],
+                _figure(row["false_per_hour"], 1),
+                row["false_on_s_per_hour"],
+                *("none" if row[name] is None else row[name] for name in ("median_latency_s", "max_latency_s")),
+            )
+            for night, who, row in rows
+        ),
+    )
+
+
+def _negatives(rows: dict[str, Any]) -> str:
+    themes = list(next(iter(rows.values()))["episodes"])
+    head = ("false episodes", *(theme.replace("_", " ") for theme in themes), "an hour", "an hour, laughs left out")
+    return _table(
+        head,
+        (
+            (who, *row["episodes"].values(), _figure(row["per_hour"], 1), _figure(row["per_hour_without_laughs"], 1))
+            for who, row in rows.items()
+        ),
+    )
+
+
+def _conditions(rows: Sequence[dict[str, Any]]) -> str:
+    head = ("changed how", "AUC, this model", "AUC, peer", "cries found, this model", "cries found, peer")
+    return _table(
+        (*head, "others set off, this model", "others set off, peer"),
+        (
+            (
+                f"{row['kind']} {row['amount']:g} {row['unit']}",
+                _figure(row["auc_model"]),
+                _figure(row["auc_peer"]),
+                _figure(row["found_model"], 2),
+                _figure(row["found_peer"], 2),
+                f"{row['set_off_model']:.3f}",
+                f"{row['set_off_peer']:.3f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _tried(lines: str) -> str:
+    """Return the section of what did not help; nothing where nothing is noted."""
+    noted = [line.strip() for line in lines.splitlines() if line.strip() and not line.startswith("#")]
+    return "## Tried, and did not help\n\n" + "".join(f"- {line}\n" for line in noted) + "\n" if noted else ""
+
+
+def _wrapped(block: str) -> str:
+    """Return a paragraph in lines of 120; headings, tables, lists and pictures as they are."""
+    if block.startswith(("#", "|", "!", "- ")):
+        return block
+    return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _figure(estimate: dict[str, Any], digits: int = 3, *, signed: bool = False) -> str:
+    """Return an estimate with its interval: 0.974 (0.951 to 0.990)."""
+    return f"{estimate['value']:{'+' if signed else ''}.{digits}f} {_interval(estimate, digits, signed=signed)}"
+
+
+def _interval(estimate: dict[str, Any], digits: int, *, signed: bool = False) -> str:
+    if estimate["low"] is None:
+        return "(one source)"
+    low, high = (f"{estimate[end]:{'+' if signed else ''}.{digits}f}" for end in ("low", "high"))
+    return f"({low} to {high})"
+
+
+def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _weights(saved_model: Path) -> int:
+    """Return how many numbers the network has learnt."""
+    shapes = tf.train.list_variables(str(saved_model / "variables/variables"))
+    return sum(math.prod(shape) for name, shape in shapes if name.startswith("_all_variables/"))

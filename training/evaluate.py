@@ -1,142 +1,158 @@
-"""How good a model is, beside the peer on the same clips; thresholds are chosen here, on the validation clips alone."""
+"""How good a model is, the peer beside it in every figure: clips, hard sound, other rooms, nights, false alarms.
+
+What is measured where is said in the file of each: `clips`, `calibration`, `thresholds`, `robustness`, `nights`.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
 from monitor.detect import Model
-from monitor.detect.model import Function, Threshold
-from monitor.records import Samples, Sensitivity
-from training import data, nights, teacher
+from monitor.records import SAMPLE_RATE_HZ
+from training import calibration, clips, data, hearing, intervals, nights, robustness, thresholds
+from training.clips import Choices, Judged
 from training.data import Clip
-from training.params import WindowParams
+from training.hearing import Ears
+from training.progress import Told, progress
 
-Scores = npt.NDArray[np.float32]
-Choices = dict[Sensitivity, Threshold]
-
-FALSE_RATES = (0.01, 0.02, 0.05)
-PEER_FOUND_AT = 0.3  # the peer's usual working point in an N of M
-# Each sensitivity: N of M, and how many of the validation clips without a cry may set it off. Three windows in
-# a row hold 2.5 s of sound; M over N bridges a breath.
-RULES: dict[Sensitivity, tuple[int, int, float]] = {
-    "low": (4, 6, 0.005),
-    "normal": (3, 5, 0.01),
-    "high": (2, 4, 0.04),
-}
-ENTERS = tuple(round(0.05 + 0.025 * step, 3) for step in range(37))  # 0.05 to 0.95
-EXIT_SHARE = 0.6  # of `enter`: hysteresis
-BATCH = 64
+CHOSEN, EARLIER = "kept back", "validation clips"  # what thresholds were chosen on
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Heard:
-    """The validation clips and the window scores of the model and of the peer along each."""
+class Task:
+    """One evaluation: whom to judge, and where the sounds are."""
 
-    clips: tuple[Clip, ...]
-    ours: tuple[Scores, ...]
-    peers: tuple[Scores, ...]
-
-    @property
-    def cry(self) -> npt.NDArray[np.bool_]:
-        """Which clips are labelled cry, bool[clips]."""
-        return np.array([clip.is_cry for clip in self.clips])
+    ears: Ears
+    data_dir: Path
+    cache_dir: Path
+    as_model: Callable[[Choices], Model]  # with these thresholds, for the monitor's own line
+    choices: Choices | None = None  # none: choose them
+    thresholds_from: str = CHOSEN
 
 
-def window_scores(function: Function, samples: Samples, params: WindowParams) -> Scores:
-    """Return the score of every window of a recording, as `cry-monitor score` gives them: no gate, no tracker.
+def evaluate(task: Task) -> dict[str, Any]:
+    """Return thresholds, figures, and what plots are drawn from: plain values for JSON.
 
-    A recording shorter than a window is padded with silence in front.
+    Takes about six minutes of two cores, and three where the peer's scores are in the cache.
     """
-    size, hop = params.window_samples, params.hop_samples
-    sound = np.pad(data.to_float(samples), (max(0, size - len(samples)), 0))
-    windows = np.lib.stride_tricks.sliding_window_view(sound, size)[::hop]
-    parts = [function(np.ascontiguousarray(windows[i : i + BATCH]))["cry"] for i in range(0, len(windows), BATCH)]
-    return np.asarray(np.concatenate(parts)[:, 0])
+    rows = data.split(data.read_clips(task.data_dir), data.validation_sources(task.data_dir)).validation
+    kept = data.load(rows, task.data_dir, task.cache_dir, lossy=False)
+    sounds = [kept[i] for i in range(len(kept))]
+    quiet = nights.negatives(task.data_dir)
+    steps = 2 + len(robustness.conditions(rows, sounds)) + len(nights.NIGHTS) + len(quiet)
+    with progress(steps) as told:
+        told("validation clips")
+        judged = Judged(rows, task.ears.both(sounds))
+        choices, hard = _thresholds(task, judged, told)
+        model = task.as_model(choices)
+        model = dataclasses.replace(model, function=hearing.remembered(model.function))
+        metrics = {
+            **_clips(judged, choices, task.data_dir),
+            "hard": hard,
+            "robustness": robustness.measure(judged, sounds, task.ears, choices["normal"], told),
+        }
+        by_night, timelines = _nights(task, model, told)
+        metrics |= {"nights": by_night, "negatives": _negatives(task, model, quiet, told)}
+    evidence = {"clips": _evidence(judged, choices), "timelines": timelines}
+    sensitivity = {name: rule.model_dump() for name, rule in choices.items()}
+    said = {"sensitivity": sensitivity, "thresholds_from": task.thresholds_from}
+    return {**said, "metrics": plain(metrics), "evidence": plain(evidence)}
 
 
-def listen(function: Function, data_dir: Path, teacher_path: Path, cache_dir: Path, params: WindowParams) -> Heard:
-    """Return what the model and the peer hear in the validation clips."""
-    clips = data.split(data.read_clips(data_dir), data.validation_sources(data_dir)).validation
-    sounds = data.load(clips, data_dir, cache_dir, lossy=False)
-    return Heard(
-        clips=clips,
-        ours=tuple(window_scores(function, sounds[i], params) for i in range(len(sounds))),
-        peers=tuple(teacher.cached(teacher_path, sounds, range(len(sounds)), cache_dir, peer=True)),
-    )
+def plain(value: Any) -> Any:  # noqa: ANN401 - what JSON can hold, and the records that become it
+    """Return a value with its records turned into what JSON holds."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def starts_episode(scores: Scores, enter: float, need: int, of: int) -> bool:
-    """Return whether `need` of some `of` windows in a row reach `enter`."""
-    over = np.concatenate([np.zeros(of, int), np.cumsum(scores >= enter)])
-    return bool((over[of:] - over[:-of]).max() >= need)
-
-
-def choose(heard: Heard) -> Choices:
-    """Return thresholds per sensitivity: the lowest `enter` that no more than the allowed share of others sets off."""
-    others = [scores for scores, cry in zip(heard.ours, heard.cry, strict=True) if not cry]
-    chosen: Choices = {}
-    for sensitivity, (need, of, allowed) in RULES.items():
-        enter = next(
-            (e for e in ENTERS if np.mean([starts_episode(s, e, need, of) for s in others]) <= allowed), ENTERS[-1]
-        )
-        chosen[sensitivity] = Threshold(enter=enter, exit=round(enter * EXIT_SHARE, 3), need=need, of=of)
-    return chosen
-
-
-def ranking(scores: Sequence[Scores], cry: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return how well the best window of each clip tells cries from others: AUC, and recall at false-alarm rates."""
-    best = np.array([score.max() for score in scores])
-    others = np.sort(best[~cry])[::-1]
-    figures = {"auc": round(float(roc_auc_score(cry, best)), 4)}
-    for rate in FALSE_RATES:
-        limit = others[int(rate * len(others))]  # the first score that would be one false alarm too many
-        figures[f"recall_at_{rate:.0%}_false"] = round(float((best[cry] > limit).mean()), 3)
-    return figures
-
-
-def by_label(heard: Heard, choices: Choices) -> dict[str, dict[str, Any]]:
-    """Return, per label, how many clips there are and the share that starts an episode, at each sensitivity."""
-    table: dict[str, dict[str, Any]] = {}
-    for label in sorted({clip.label for clip in heard.clips}):
-        which = [i for i, clip in enumerate(heard.clips) if clip.label == label]
-        row: dict[str, Any] = {"clips": len(which)}
-        for name, rule in choices.items():
-            hits = [starts_episode(heard.ours[i], rule.enter, rule.need, rule.of) for i in which]
-            row[name] = round(float(np.mean(hits)), 3)
-        hits = [starts_episode(heard.peers[i], PEER_FOUND_AT, 3, 5) for i in which]
-        row["peer"] = round(float(np.mean(hits)), 3)
-        table[label] = row
-    return table
-
-
-def band_gap(heard: Heard, data_dir: Path) -> float:
-    """Return the mean change of a cry's best score when the same recording keeps its band above 4 kHz.
-
-    Near 0: the model hears the cry; far from it: the band.
-    """
-    best = {clip.file: float(scores.max()) for clip, scores in zip(heard.clips, heard.ours, strict=True)}
-    pairs = data.twins(data_dir)
-    return round(float(np.mean([best[wide] - best[narrow] for wide, narrow in pairs if wide in best])), 4)
-
-
-def figures(heard: Heard, model: Model, data_dir: Path) -> dict[str, Any]:
-    """Return all figures of `model` at its own thresholds, plain values for JSON."""
-    choices = model.manifest.sensitivity
-    alarms, hours = nights.false_alarms(data_dir, model, "normal")
+def _clips(judged: Judged, choices: Choices, data_dir: Path) -> dict[str, Any]:
+    """Return the figures of the clips as they are."""
     return {
-        "validation_clips": {"cry": int(heard.cry.sum()), "other": int((~heard.cry).sum())},
-        "clips": ranking(heard.ours, heard.cry),
-        "clips_peer": ranking(heard.peers, heard.cry),
-        "share_that_starts_an_episode": by_label(heard, choices),
-        "band_gap": band_gap(heard, data_dir),
-        "nights": {
-            name: {night: dataclasses.asdict(found) for night, found in nights.measure(data_dir, model, name).items()}
-            for name in choices
+        "validation_clips": {
+            "cry": int(judged.cry.sum()),
+            "other": int((~judged.cry).sum()),
+            "sources": len(set(judged.sources)),
         },
-        "negatives": {"episodes": alarms, "per_hour": round(sum(alarms.values()) / hours, 2), "hours": round(hours, 2)},
+        "clips": clips.ranking(judged),
+        "labels": clips.by_label(judged, choices),
+        "babies": clips.by_baby(judged, choices, data_dir),
+        "band_gap": clips.band_gap(judged, data_dir),
+        "calibration": calibration.calibration(judged),
     }
+
+
+def _thresholds(task: Task, judged: Judged, told: Told) -> tuple[Choices, dict[str, Any]]:
+    """Return the thresholds, chosen where none are given, and what they make of the hard sound."""
+    told("hard sound that is kept back")
+    rows, streams = thresholds.load(task.data_dir, task.cache_dir)
+    heard = task.ears.both(list(streams.values()))
+    hours = sum(map(len, streams.values())) / SAMPLE_RATE_HZ / 3600
+    params = task.ears.params
+    choices = task.choices or thresholds.choose(heard.ours, hours, params)
+    return choices, {
+        "clips": len(rows),
+        "sources": len({clip.source for clip in rows}),
+        "trainable": sum(map(data.is_kept_back, rows)),
+        "hours": round(hours, 3),
+        "renderings": len(thresholds.RENDERINGS),
+        "rows": thresholds.report(choices, heard, hours, judged, params),
+    }
+
+
+def _nights(task: Task, model: Model, told: Told) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of the nights, alone and together, and their timelines."""
+    found, timelines = {}, {}
+    for path in nights.NIGHTS:
+        name = Path(path).name
+        told(name)
+        found[name], timelines[name] = nights.measure(task.data_dir, path, model, task.ears)
+    everyone = next(iter(found.values()))
+    found["both"] = {who: nights.together([night[who] for night in found.values()]) for who in everyone}
+    return {name: {who: f.as_dict() for who, f in row.items()} for name, row in found.items()}, timelines
+
+
+def _negatives(task: Task, model: Model, paths: list[Path], told: Told) -> dict[str, Any]:
+    """Return the episodes on sound without a cry, by theme, and how many an hour: with laughs and without."""
+    themes = {}
+    for path in paths:
+        told(path.stem)
+        themes[path.stem] = nights.false_alarms(path, model, task.ears)
+    hours = sum(map(nights.duration_s, paths)) / 3600
+    rates = {}
+    for who in next(iter(themes.values()), {}):
+        counts = [row[who] for row in themes.values()]
+        every, laughs = sum(count for count, _ in counts), sum(laughs for _, laughs in counts)
+        rates[who] = {
+            "episodes": {theme: row[who][0] for theme, row in themes.items()},
+            "in_laughs": laughs,
+            "per_hour": intervals.per_hour(every, hours),
+            "per_hour_without_laughs": intervals.per_hour(every - laughs, hours),
+        }
+    return {"hours": round(hours, 2), "rows": rates}
+
+
+def _evidence(judged: Judged, choices: Choices) -> list[dict[str, Any]]:
+    """Return a row a clip: what the curves and histograms are drawn from, and where the worst mistakes are found."""
+    ours, peers = (hearing.best(scores).round(4) for scores in judged.heard)
+    on = hearing.started(judged.heard.ours, choices["normal"])
+
+    def row(number: int, clip: Clip) -> dict[str, Any]:
+        return {
+            "file": clip.file,
+            "source": clip.source,
+            "label": clip.label,
+            "cry": clip.is_cry,
+            "model": float(ours[number]),
+            "peer": float(peers[number]),
+            "started": bool(on[number]),
+        }
+
+    return [row(number, clip) for number, clip in enumerate(judged.clips)]

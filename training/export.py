@@ -17,12 +17,13 @@ import tensorflow as tf
 import monitor
 from monitor.detect import check_model, load_model
 from monitor.detect.model import CHUNK, FRAMES, HEAD, MEL, Function, Manifest, Model, Scores, Threshold, Waveforms
-from training import card, golden, shipping
+from training import card, data, golden, shipping
 from training.params import Params, WindowParams
 from training.shipping import OUTPUT, Shipped
 
 INPUT = "waveform"
 SIGNATURE = "serving_default"  # the whole model; TensorFlow Serving asks for this name
+IN_MANIFEST = ("validation_clips", "clips", "hard", "nights", "negatives")  # the card has the rest
 
 
 class ExportError(Exception):
@@ -70,7 +71,7 @@ def export(
     evaluation: dict[str, Any],
     real_windows: Waveforms,
     target: Path,
-    data_digest: str,
+    data_dir: Path,
 ) -> Path:
     """Write what ships of the model to the folder `target`, whole or not at all.
 
@@ -83,7 +84,7 @@ def export(
         evaluation: thresholds and figures, as `evaluate` wrote them.
         real_windows: float32[n, window_samples], to compare the forms on; not kept.
         target: the folder, replaced.
-        data_digest: which edition of the data it learnt from.
+        data_dir: the data that it learnt from.
 
     Returns:
         `target`.
@@ -101,32 +102,18 @@ def export(
         write_saved_model(shipped, folder / "saved_model")
         (folder / "model.tflite").write_bytes(to_litert(folder / "saved_model"))
         golden.write(folder / "golden.npz", live, params.window.window_samples)
-        (folder / "manifest.json").write_text(
-            json.dumps(
-                manifest("cry", version, evaluation["sensitivity"], params.window)
-                | {
-                    "stream": sizes(shipped),
-                    "files": hashes(folder),
-                    "metrics": evaluation["metrics"],
-                    "data": {"lists_sha256": data_digest},
-                    "code": code_version(),
-                    "params": params.as_dict(),
-                },
-                indent=1,
-            )
-            + "\n",
-            encoding="utf-8",
+        _write_manifest(
+            folder,
+            manifest("cry", version, evaluation["sensitivity"], params.window)
+            | {
+                "stream": sizes(shipped),
+                "files": hashes(folder),
+                "data": {"lists_sha256": data.digest(data_dir)},
+                "code": code_version(),
+                "params": params.as_dict(),
+            },
         )
-        (folder / "CARD.md").write_text(
-            card.text(
-                version,
-                evaluation,
-                params.train.steps,
-                shipped.head.count_params(),
-                (folder / "model.tflite").stat().st_size,
-            ),
-            encoding="utf-8",
-        )
+        describe(folder, evaluation, data_dir)
         check_model(live, folder / "golden.npz", golden.TOLERANCE)
         for runtime in ("litert", "tensorflow"):
             loaded = load_model(folder, runtime)
@@ -147,6 +134,22 @@ def sizes(shipped: Shipped) -> dict[str, int]:
         "chunk_frames": shipped.mel.output[FRAMES].shape[1],
         "window_frames": shipped.head.input_shape[1],
     }
+
+
+def describe(folder: Path, evaluation: dict[str, Any], data_dir: Path) -> None:
+    """Write what an evaluation says of a model beside it: figures in the manifest, the card, its plots.
+
+    None of them is hashed: the monitor loads what it loaded before.
+    """
+    said = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    said["thresholds_from"] = evaluation["thresholds_from"]
+    said["metrics"] = {name: evaluation["metrics"][name] for name in IN_MANIFEST}
+    _write_manifest(folder, said)
+    card.write(folder, evaluation, data_dir)
+
+
+def _write_manifest(folder: Path, said: dict[str, Any]) -> None:
+    (folder / "manifest.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def write_saved_model(shipped: Shipped, folder: Path) -> None:

@@ -60,7 +60,7 @@ class TargetParams:
 class LaughParams:
     """How a laugh counts against a cry: odds(cry) - weight * max(0, odds(laugh) - from_odds), natural logarithms."""
 
-    weight: float = 0.3
+    weight: float = 0.375  # like from_odds a value that float16 holds, or LiteRT would round it
     from_odds: float = -4.0  # what silence and speech have
 
 

@@ -1,75 +1,94 @@
-import numpy as np
+import io
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
+from made_evaluation import make, write_data
+from PIL import Image
+from rich.console import Console
 
-from training import evaluate, nights
-from training.data import Clip
-from training.evaluate import Heard
-from training.params import WindowParams
-
-
-def heard(cries: list[list[float]], others: list[list[float]]) -> Heard:
-    clips = [
-        Clip(str(i), "made", str(i), "cry" if i < len(cries) else "speech", may_train=True, licence="")
-        for i in range(100)
-    ]
-    scores = tuple(np.array(s, np.float32) for s in [*cries, *others])
-    return Heard(tuple(clips[: len(scores)]), scores, scores)
+from training import card, pictures, plots, progress
 
 
-@pytest.mark.parametrize(
-    ("scores", "starts"),
-    [([0.9, 0, 0.9, 0, 0.9], True), ([0.9, 0, 0, 0.9, 0, 0.9], False), ([0.9, 0.9], False), ([0.9] * 3, True)],
-)
-def test_n_of_m_starts_an_episode(scores: list[float], starts: bool) -> None:  # noqa: FBT001 - a case, not a switch
-    """An episode starts when three of five windows in a row are over the threshold, and only then."""
-    assert evaluate.starts_episode(np.array(scores, np.float32), 0.5, 3, 5) is starts
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
-def test_thresholds_lie_above_what_is_no_cry() -> None:
-    """The chosen thresholds are the lowest that the sounds without a cry do not reach too often."""
-    chosen = evaluate.choose(heard([[0.9] * 8], [[0.1] * 8] * 30 + [[0.5] * 8]))
-    assert chosen["normal"].enter == pytest.approx(0.525)
-    assert chosen["normal"].exit < chosen["normal"].enter
+@pytest.fixture(scope="module")
+def evaluation(sounds: Path) -> dict[str, Any]:
+    return make(sounds)
 
 
-def test_ranking_is_by_the_best_window() -> None:
-    """One sure window makes a clip a cry."""
-    figures = evaluate.ranking([np.array([0.1, 0.9]), np.array([0.2, 0.3])], np.array([True, False]))
-    assert figures["auc"] == 1
-    assert figures["recall_at_1%_false"] == 1
+def test_the_peer_stands_beside_the_model_in_every_table(evaluation: dict[str, Any]) -> None:
+    """Clips, hard sound, noise, nights and false alarms each have the peer's figure from the same run."""
+    metrics = evaluation["metrics"]
+    assert set(metrics["clips"]["auc"]) == {"model", "peer", "lead"}
+    assert set(metrics["hard"]["rows"]) == set(metrics["nights"]["both"]) == {"low", "normal", "high", "peer"}
+    assert set(metrics["negatives"]["rows"]) == {"low", "normal", "high", "peer"}
+    assert all({"auc_model", "auc_peer", "found_model", "found_peer"} < set(row) for row in metrics["robustness"])
 
 
-def test_every_window_is_scored_once() -> None:
-    """A recording has a score a hop, and one shorter than a window is padded in front, not behind."""
-    seen = []
-
-    def function(windows: np.ndarray) -> dict[str, np.ndarray]:
-        seen.append(windows)
-        return {"cry": windows[:, -1:]}
-
-    params = WindowParams()
-    assert len(evaluate.window_scores(function, np.zeros(24000 + 7680 * 2, np.int16), params)) == 3
-    assert evaluate.window_scores(function, np.full(1000, 16384, np.int16), params) == pytest.approx([0.5])
-    assert seen[-1][0, 0] == 0
+def test_it_can_be_written_down(evaluation: dict[str, Any]) -> None:
+    """An evaluation is plain values: it comes back from JSON as it went."""
+    assert json.loads(json.dumps(evaluation)) == evaluation
 
 
-CRIES = [(10.0, 30.0), (50.0, 60.0), (200.0, 210.0)]
+def test_a_night_is_found_through_the_whole_line(evaluation: dict[str, Any]) -> None:
+    """The made-up nights' cries are found, by gate, detector and tracker."""
+    night = evaluation["metrics"]["nights"]["both"]["normal"]
+    assert (night["cries"], night["found"], night["false_episodes"]) == (2, 2, 0)
 
 
-@pytest.mark.parametrize(
-    ("spans", "found", "false", "median_s"),
-    [
-        ([], 0, 0, None),
-        ([(12.0, 45.0)], 1, 0, 2.0),
-        ([(12.0, 80.0)], 2, 0, 2.0),  # the first episode carries over a pause of 20 s: found, without a latency
-        ([(12.0, 45.0), (53.0, 80.0), (204.0, 230.0)], 3, 0, 3.0),
-        ([(100.0, 120.0)], 0, 1, None),
-        ([(8.0, 300.0)], 0, 1, None),  # a monitor that is always on finds nothing
-    ],
-)
-def test_a_night_is_judged_by_its_starts(
-    spans: list[tuple[float, float]], found: int, false: int, median_s: float | None
+def test_every_plot_is_small_and_none_is_missing(evaluation: dict[str, Any], sounds: Path, tmp_path: Path) -> None:
+    """The card names each plot that is drawn, and each is a PNG of less than 60 kB."""
+    plots.curves(evaluation, tmp_path)
+    pictures.timeline(evaluation["evidence"]["timelines"]["night"], 0.5, "night", tmp_path / "night.png")
+    pictures.mistakes(evaluation["evidence"]["clips"], sounds, tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {part.split(")")[0] for part in card.WORDS.read_text(encoding="utf-8").split("](plots/")[1:]}
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size < 60_000
+        with Image.open(path) as image:
+            assert min(image.size) > 200
+
+
+def test_the_worst_are_of_different_sources() -> None:
+    """One laughing baby does not fill all three places."""
+    clips = [{"source": source, "file": file} for source, file in (("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"))]
+    assert [clip["file"] for clip in pictures.worst(clips)] == ["1", "3", "4"]
+
+
+MADE = {"version": "2026.11.9", "steps": 10, "weights": "69 593", "kilobytes": 752}
+
+
+def test_the_card_says_what_was_looked_at(evaluation: dict[str, Any]) -> None:
+    """Figures carry their intervals, and thresholds say which sounds chose them, whichever it was."""
+    text = card.text(evaluation, MADE)
+    assert "| auc | 1.000 (1.000 to 1.000) |" in text
+    assert "chosen on sound that is kept back" in text
+    assert "these figures flatter" in card.text(evaluation | {"thresholds_from": "validation clips"}, MADE)
+
+
+def test_the_card_shows_what_did_not_help(
+    evaluation: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cry is found when an episode starts in it or runs on from the one before; other starts are false."""
-    figures = nights.judge(spans, CRIES)
-    assert (figures.found, figures.false_episodes, figures.median_latency_s) == (found, false, median_s)
+    """Each line of tried.txt stands on the card; where there is none, the section is left out."""
+    monkeypatch.setattr(card, "TRIED", tmp_path / "tried.txt")
+    card.TRIED.write_text("# a remark\n", encoding="utf-8")
+    assert "did not help" not in card.text(evaluation, MADE)
+    card.TRIED.write_text("# a remark\nTwice the width: 0.001 AUC.\n", encoding="utf-8")
+    assert "## Tried, and did not help\n\n- Twice the width: 0.001 AUC.\n\n## Limits" in card.text(evaluation, MADE)
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
+    """Each step is one line without control characters; on a terminal there is a bar."""
+    plain, shown = io.StringIO(), io.StringIO()
+    for file, terminal in ((plain, False), (shown, True)):
+        with progress.progress(2, Console(file=file, force_terminal=terminal, width=80)) as told:
+            told("clips")
+            told("nights")
+    assert [line.split("  ")[-2:] for line in plain.getvalue().splitlines()] == [["1/2", "clips"], ["2/2", "nights"]]
+    assert "2/2" in shown.getvalue()
+    assert "\x1b" not in plain.getvalue()

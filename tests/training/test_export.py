@@ -1,11 +1,11 @@
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from made_evaluation import make, write_data
 
 from monitor.detect import check_model, load_model
 from monitor.detect.model import Runtime, Scores, Waveforms
@@ -15,16 +15,6 @@ from training.layers import LogMel
 from training.params import Params, WindowParams
 
 RUNTIMES: tuple[Runtime, ...] = ("litert", "tensorflow")
-RULE = {"enter": 0.5, "exit": 0.3, "need": 3, "of": 5}
-FIGURES: dict[str, Any] = {
-    "validation_clips": {"cry": 1, "other": 2},
-    "clips": {"auc": 0.9},
-    "clips_peer": {"auc": 0.8},
-    "share_that_starts_an_episode": {"cry": {"clips": 1, "low": 0.5, "normal": 0.6, "high": 0.7, "peer": 0.4}},
-    "band_gap": 0.01,
-    "nights": {"normal": {"night": {"found": 8, "cries": 8, "false_episodes": 0, "median_latency_s": 3.0}}},
-    "negatives": {"episodes": {"music": 1}, "per_hour": 0.5, "hours": 2.0},
-}
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +25,10 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def folder(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    evaluation = {"sensitivity": dict.fromkeys(("low", "normal", "high"), RULE), "metrics": FIGURES}
+    sounds = write_data(tmp_path_factory.mktemp("data"))
     target = tmp_path_factory.mktemp("models") / "cry"
     windows = np.random.default_rng(0).normal(0, 0.1, (4, 24000)).astype(np.float32)
-    return export.export(model, Params(), evaluation, windows, target, "digest")
+    return export.export(model, Params(), make(sounds), windows, target, sounds)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -73,9 +63,24 @@ def test_both_forms_have_the_same_numbers(folder: Path) -> None:
 
 
 def test_the_manifest_names_every_file(folder: Path) -> None:
-    """Whatever lies in the folder is in the manifest with its hash, but the manifest itself and the card."""
+    """Whatever the monitor loads is in the manifest with its hash: not the manifest itself, the card and its plots."""
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert set(json.loads((folder / "manifest.json").read_text())["files"]) == files - {"manifest.json", "CARD.md"}
+    plots = {name for name in files if name.startswith("plots/")}
+    hashed = set(json.loads((folder / "manifest.json").read_text())["files"])
+    assert hashed == files - {"manifest.json", "CARD.md"} - plots
+    assert len(plots) == 8
+
+
+def test_a_card_can_be_written_again(folder: Path, model: keras.Model, tmp_path: Path) -> None:
+    """Another evaluation changes card and figures, and nothing that the monitor loads or checks."""
+    before = load_model(folder).manifest
+    sounds = write_data(tmp_path)
+    evaluation = make(sounds) | {"thresholds_from": "validation clips"}
+    export.describe(folder, evaluation, sounds)
+    assert load_model(folder).manifest == before
+    weights = f"{shipping.parts(model, Params()).head.count_params():,}".replace(",", " ")
+    assert f"{weights} weights" in " ".join((folder / "CARD.md").read_text().split())
+    assert json.loads((folder / "manifest.json").read_text())["thresholds_from"] == "validation clips"
 
 
 def test_a_second_model_of_the_month_has_the_next_number(folder: Path) -> None:
