@@ -1,6 +1,7 @@
 """An evaluation of a made-up model on made-up sounds: all that reads one can be tested without any data."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import soundfile
 from monitor.detect.model import Manifest, Model, Threshold
 from monitor.records import Samples
 from training import data, evaluate, export, golden, nights
-from training.hearing import Ears, window_scores
+from training.hearing import Ears, Heard, window_scores
 from training.params import WindowParams
 
 RULE = Threshold(enter=0.5, exit=0.3, need=2, of=3)
@@ -46,7 +47,10 @@ class MadeEars(Ears):
     """The made-up model, and a peer that says half of it for each of its own windows."""
 
     def __init__(self) -> None:
-        super().__init__(score, Path("none"), Path("none"), WindowParams())
+        super().__init__(score, Path("none"), Path("none"), WindowParams(), ThreadPoolExecutor(1))
+
+    def both(self, sounds: list[Samples]) -> Heard:  # type: ignore[override]
+        return Heard(self.ours(sounds), self.peers(sounds))
 
     def peers(self, sounds: list[Samples]) -> tuple[np.ndarray, ...]:  # type: ignore[override]
         params = WindowParams(window_s=0.975, hop_s=0.4875)

@@ -82,45 +82,21 @@ def evaluate(
     other rooms and noise; the public nights through the monitor's own line; two hours without a cry. About six
     minutes of two cores; the peer's scores are kept in the folder `cache` beside the run.
     """
-    from monitor.detect import load_model  # noqa: PLC0415 - the same
     from training import evaluate as judge  # noqa: PLC0415 - the same
     from training import export as exporting  # noqa: PLC0415 - the same
-    from training.hearing import Ears  # noqa: PLC0415 - the same
-    from training.params import WindowParams  # noqa: PLC0415 - the same
+    from training import peer  # noqa: PLC0415 - the same
 
-    peer, cache = teacher or _peer(data), run.parent / "cache"
-    if model:
-        shipped = load_model(model)
-        said = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
-        evaluation = judge.evaluate(
-            judge.Task(
-                ears=Ears(shipped.function, peer, cache, WindowParams()),
-                data_dir=data,
-                cache_dir=cache,
-                as_model=lambda _: shipped,
-                choices=shipped.manifest.sensitivity,
-                thresholds_from=said.get("thresholds_from", judge.EARLIER),
-            )
-        )
-        if card:
-            exporting.describe(model, evaluation, data)
-    else:
-        from training import shipping  # noqa: PLC0415 - the same
-        from training import train as training  # noqa: PLC0415 - the same
-
-        trained, params = training.load(run)
-        function = exporting.live_function(shipping.parts(trained, params).whole)
-        evaluation = judge.evaluate(
-            judge.Task(
-                ears=Ears(function, peer, cache, params.window),
-                data_dir=data,
-                cache_dir=cache,
-                as_model=lambda choices: exporting.as_model(
-                    function, exporting.thresholds_as_dict(choices), params.window
-                ),
-            )
-        )
+    cache = run.parent / "cache"
+    with peer.workers() as pool:
+        if model:
+            task = judge.of_folder(model, data, teacher or _peer(data), cache, pool)
+        else:
+            task = exporting.of_run(run, data, teacher or _peer(data), cache, pool)
+        evaluation = judge.evaluate(task)
+    if not model:
         (run / EVALUATION).write_text(json.dumps(evaluation) + "\n", encoding="utf-8")
+    elif card:
+        exporting.describe(model, evaluation, data)
     console.print_json(data={key: value for key, value in evaluation.items() if key != "evidence"})
 
 

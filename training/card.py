@@ -19,8 +19,8 @@ EVERYONE = ("low", "normal", "high", "peer")
 LOOKED_AT = {
     CHOSEN: "The thresholds were chosen on sound that is kept back, below. The validation clips and the two nights, cut"
     " from the same sources, were looked at while the training was set up: their figures flatter.",
-    EARLIER: "**The thresholds were chosen on the validation clips, and the two nights, cut from the same sources, were"
-    " looked at while the training was set up: these figures flatter.**",
+    EARLIER: "The thresholds were chosen on the validation clips, and the two nights, cut from the same sources, were"
+    " looked at while the training was set up: these figures flatter.",
 }
 FROM = {
     CHOSEN: "`enter` is the lowest threshold that, like every higher one, keeps within so many false episodes an hour"
@@ -93,7 +93,10 @@ def _ranking(rows: dict[str, Any]) -> str:
     return _table(
         head,
         (
-            (name.replace("_", " "), *(_figure(row[who], signed=who == "lead") for who in ("model", "peer", "lead")))
+            (
+                name.replace("_", " ").replace("auc", "AUC"),
+                *(_figure(row[who], signed=who == "lead") for who in ("model", "peer", "lead")),
+            )
             for name, row in rows.items()
         ),
     )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import tensorflow as tf
 import monitor
 from monitor.detect import check_model, load_model
 from monitor.detect.model import CHUNK, FRAMES, HEAD, MEL, Function, Manifest, Model, Scores, Threshold, Waveforms
-from training import card, data, golden, shipping
+from training import card, data, golden, shipping, train
+from training.evaluate import Task
+from training.hearing import Ears
 from training.params import Params, WindowParams
 from training.shipping import OUTPUT, Shipped
 
@@ -46,6 +49,18 @@ def live_function(model: keras.Model) -> Function:
 def as_model(function: Function, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> Model:
     """Return a model that is not on disk yet, so that the monitor's own line can run it."""
     return Model(Manifest.model_validate(manifest("cry", "0", thresholds, params)), "tensorflow", function)
+
+
+def of_run(run: Path, data_dir: Path, peer_path: Path, cache_dir: Path, pool: Executor) -> Task:
+    """Return the task of judging a finished run, and of choosing its thresholds."""
+    model, params = train.load(run)
+    function = live_function(shipping.parts(model, params).whole)
+    return Task(
+        ears=Ears(function, peer_path, cache_dir, params.window, pool),
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        as_model=lambda choices: as_model(function, thresholds_as_dict(choices), params.window),
+    )
 
 
 def manifest(name: str, version: str, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> dict[str, Any]:

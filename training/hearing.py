@@ -1,8 +1,9 @@
 """What the model and the peer hear in the same sounds: the scores of their windows, and whether that is an episode."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,11 +36,14 @@ class Ears:
         peer_path: YAMNet as .tflite.
         cache_dir: where the peer's scores stay.
         params: the model's window.
+        pool: of the processes that run the peer: `peer.workers`.
     """
 
-    def __init__(self, function: Function, peer_path: Path, cache_dir: Path, params: WindowParams) -> None:
+    def __init__(
+        self, function: Function, peer_path: Path, cache_dir: Path, params: WindowParams, pool: Executor
+    ) -> None:
         self.function, self.params = function, params
-        self._peer_path, self._cache_dir = peer_path, cache_dir
+        self._peers = functools.partial(peer.listen, peer_path, cache_dir=cache_dir, pool=pool)
 
     def ours(self, sounds: Sequence[Samples]) -> tuple[Scores, ...]:
         """Return the model's scores along each sound."""
@@ -47,13 +51,12 @@ class Ears:
 
     def peers(self, sounds: Sequence[Samples]) -> tuple[Scores, ...]:
         """Return the peer's scores along each sound."""
-        return peer.scores(self._peer_path, sounds, self._cache_dir)
+        return self._peers(sounds)()
 
     def both(self, sounds: Sequence[Samples]) -> Heard:
         """Return what both hear, at the same time."""
-        with ThreadPoolExecutor(1, thread_name_prefix="peers") as beside:
-            theirs = beside.submit(self.peers, sounds)
-            return Heard(self.ours(sounds), theirs.result())
+        theirs = self._peers(sounds)
+        return Heard(self.ours(sounds), theirs())
 
 
 def window_scores(function: Function, samples: Samples, params: WindowParams) -> Scores:

@@ -1,9 +1,11 @@
 """The peer: YAMNet, run as cry alarms run it. Its scores are kept, since it never changes."""
 
+import functools
 import hashlib
+import multiprocessing
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +16,39 @@ from training.teacher import Scores
 
 ENTER, NEED, OF = 0.3, 3, 5  # its usual working point: 3 of 5 windows over 0.3
 HANG_OVER_S = 20.0
-THREADS = 2
+WORKERS = 2
 
 Span = tuple[float, float]
 
 
-def scores(peer_path: Path, sounds: Sequence[Samples], cache_dir: Path) -> tuple[Scores, ...]:
-    """Return the window scores of the peer along each sound, computed once and kept in `cache_dir`.
+def listen(
+    peer_path: Path, sounds: Sequence[Samples], cache_dir: Path, pool: Executor
+) -> Callable[[], tuple[Scores, ...]]:
+    """Begin to score the windows of each sound; return what waits for the scores, in the order of the sounds.
 
-    Raises:
-        DataError: there is no model at `peer_path`.
+    Computed once and kept in `cache_dir`. The pool is of processes, so that the model and its judge share nothing.
+    What is returned raises DataError where there is no model at `peer_path`.
     """
     content = hashlib.sha256(b"peer")
     for sound in sounds:
         content.update(len(sound).to_bytes(8, "big") + sound.tobytes())
     path = cache_dir / f"peer-{content.hexdigest()[:16]}.npz"
-    if not path.is_file():
-        parts = [sounds[number::THREADS] for number in range(THREADS)]
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="peer") as pool:
-            heard = list(pool.map(lambda part: _listen(peer_path, part), parts))
-        kept = {str(number): heard[number % THREADS][number // THREADS] for number in range(len(sounds))}
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".part").open("wb") as part:
-            np.savez(part, **kept)  # type: ignore[arg-type]  # the stubs take the names for options
-        path.with_suffix(".part").rename(path)
-    with np.load(path) as kept_scores:
-        return tuple(kept_scores[str(number)] for number in range(len(sounds)))
+    parts = [] if path.is_file() else [sounds[number::WORKERS] for number in range(WORKERS)]
+    waiting = [pool.submit(_listen, peer_path, [np.asarray(sound) for sound in part]) for part in parts]
+
+    def scores() -> tuple[Scores, ...]:
+        if waiting:
+            heard = [part.result() for part in waiting]
+            _keep(path, {str(number): heard[number % WORKERS][number // WORKERS] for number in range(len(sounds))})
+        with np.load(path) as kept:
+            return tuple(kept[str(number)] for number in range(len(sounds)))
+
+    return scores
+
+
+def workers() -> Executor:
+    """Return a pool for `listen`; its processes start with the first sound that is not known yet."""
+    return ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"))
 
 
 def episodes(scores: Scores) -> list[Span]:
@@ -63,6 +72,18 @@ def episodes(scores: Scores) -> list[Span]:
 
 
 def _listen(peer_path: Path, sounds: Sequence[Samples]) -> list[Scores]:
-    """Return the scores along each sound, by an interpreter of this thread's own."""
-    net = teacher.load(peer_path)
-    return [teacher.peer_scores(net, sound) for sound in sounds]
+    """Return the scores along each sound: what a worker does."""
+    return [teacher.peer_scores(_net(peer_path), sound) for sound in sounds]
+
+
+@functools.cache
+def _net(peer_path: Path) -> teacher.Teacher:
+    return teacher.load(peer_path)
+
+
+def _keep(path: Path, scores: dict[str, Scores]) -> None:
+    """Write scores to `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".part").open("wb") as part:
+        np.savez(part, **scores)  # type: ignore[arg-type]  # the stubs take the names for options
+    path.with_suffix(".part").rename(path)

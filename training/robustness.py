@@ -31,7 +31,6 @@ HELD_OUT = ("music", "speech")  # labels: what is added comes from validation cl
 MACHINE_DBFS = -35.0
 OVER_MACHINE_DB = (20, 15, 10, 5, 0)
 SEED = 66
-DRAWS = 200
 LOUDEST = 0.99
 
 
@@ -69,8 +68,8 @@ def measure(judged: Judged, sounds: Sounds, ears: Ears, rule: Threshold, told: T
         told: hears each condition's name.
     """
     rows = []
-    every, of_cries = intervals.draws(judged.sources, DRAWS), np.flatnonzero(judged.cry)
-    cries = intervals.draws([judged.sources[i] for i in of_cries], DRAWS)
+    every = intervals.draws(judged.sources)
+    cries = [clip.source for clip in judged.clips if clip.is_cry]
     for condition in conditions(judged.clips, sounds):
         told(f"{condition.kind} {condition.amount:g} {condition.unit}")
         plain = condition.kind == "level" and not condition.amount
@@ -82,12 +81,7 @@ def measure(judged: Judged, sounds: Sounds, ears: Ears, rule: Threshold, told: T
                 len(best),
                 every,
             )
-            found = on[of_cries]
-            row[f"found_{who}"] = intervals.bootstrap(
-                lambda c, found=found: float(found[c].mean()),  # type: ignore[misc]  # the same
-                len(found),
-                cries,
-            )
+            row[f"found_{who}"] = intervals.share(on[judged.cry], cries)
             row[f"set_off_{who}"] = round(float(on[~judged.cry].mean()), 4)
         rows.append(row)
     return rows

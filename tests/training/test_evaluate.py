@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_evaluation import make, write_data
+from made_evaluation import CLIPS, MadeEars, make, score, write_data
 from PIL import Image
 from rich.console import Console
 
-from training import card, pictures, plots, progress
+from training import card, data, evaluate, pictures, plots, progress
+from training.clips import Judged
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,17 @@ def test_the_peer_stands_beside_the_model_in_every_table(evaluation: dict[str, A
 def test_it_can_be_written_down(evaluation: dict[str, Any]) -> None:
     """An evaluation is plain values: it comes back from JSON as it went."""
     assert json.loads(json.dumps(evaluation)) == evaluation
+
+
+def test_a_model_that_wavers_is_not_judged(sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the same clips score something else the second time there are no figures, but an error."""
+    ears = MadeEars()
+    samples = [data.read_samples(sounds / file) for file, *_ in CLIPS[:2]]
+    judged = Judged(tuple(data.read_clips(sounds)[:2]), ears.both(samples))
+    evaluate._heard_the_same(judged, samples, ears)  # noqa: SLF001 - a whole evaluation for this costs seconds
+    monkeypatch.setattr(ears, "function", lambda waves: {"cry": score(waves)["cry"] / 2})
+    with pytest.raises(data.DataError, match=r"cry_a\.flac"):
+        evaluate._heard_the_same(judged, samples, ears)  # noqa: SLF001 - the same
 
 
 def test_a_night_is_found_through_the_whole_line(evaluation: dict[str, Any]) -> None:
@@ -66,7 +78,7 @@ MADE = {"version": "2026.11.9", "steps": 10, "weights": "69 593", "kilobytes": 7
 def test_the_card_says_what_was_looked_at(evaluation: dict[str, Any]) -> None:
     """Figures carry their intervals, and thresholds say which sounds chose them, whichever it was."""
     text = card.text(evaluation, MADE)
-    assert "| auc | 1.000 (1.000 to 1.000) |" in text
+    assert "| AUC | 1.000 (1.000 to 1.000) |" in text
     assert "chosen on sound that is kept back" in text
     assert "these figures flatter" in card.text(evaluation | {"thresholds_from": "validation clips"}, MADE)
 

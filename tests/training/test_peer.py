@@ -1,9 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training import peer, teacher
+from training import data, peer, teacher
 
 HOP_S, WINDOW_S = 0.4875, 0.975
 
@@ -32,7 +33,14 @@ def test_its_scores_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(teacher, "load", lambda _: None)
     monkeypatch.setattr(teacher, "peer_scores", lambda _, sound: np.full(2, sound[0], np.float32))
     sounds = [np.full(20, i, np.int16) for i in range(5)]
-    first = peer.scores(tmp_path / "peer.tflite", sounds, tmp_path / "cache")
-    monkeypatch.setattr(teacher, "load", lambda _: pytest.fail("it listened again"))
-    again = peer.scores(tmp_path / "peer.tflite", sounds, tmp_path / "cache")
+    with ThreadPoolExecutor(1) as pool:
+        first = peer.listen(tmp_path / "peer.tflite", sounds, tmp_path / "cache", pool)()
+        monkeypatch.setattr(teacher, "peer_scores", lambda *_: pytest.fail("it listened again"))
+        again = peer.listen(tmp_path / "peer.tflite", sounds, tmp_path / "cache", pool)()
     assert [scores[0] for scores in first] == [scores[0] for scores in again] == [0, 1, 2, 3, 4]
+
+
+def test_an_absent_peer_is_named(tmp_path: Path) -> None:
+    """Without the peer's file its own process says which path was looked for, and so does the evaluation."""
+    with peer.workers() as pool, pytest.raises(data.DataError, match=r"nowhere\.tflite"):
+        peer.listen(tmp_path / "nowhere.tflite", [np.zeros(20, np.int16)], tmp_path, pool)()
