@@ -20,7 +20,7 @@ import synth
 
 from monitor.capture import Recording, Segmenter
 from monitor.detect import Model, load_model, models_folder, to_waveforms
-from monitor.detect.detector import windows_of
+from monitor.detect.detector import ends_of
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
 BEFORE_S, AFTER_S = 5, 3
@@ -43,7 +43,7 @@ def let_through(pcm: Samples, model: Model) -> tuple[set[int], float]:
         for segment in core.feed(pcm[start : start + hop], at=0.0):
             if segment.gate == "open":
                 open_samples += hop
-                ends.update(windows_of(segment, 0, window, hop)[0])
+                ends.update(ends_of(segment, 0, window, hop))
     return ends, 1 - open_samples / len(pcm)
 
 

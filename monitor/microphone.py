@@ -72,6 +72,8 @@ def listen(portaudio: Any, wanted: str | None, *, alone: bool) -> NoReturn:  # n
                     "name each room's device: see cry-monitor list-devices",
                 )
             _say("served" if served else "opened", device=info["name"], rate_hz=rate_hz, channels=channels)
+            if served:
+                _write(bytes(RATE_HZ * BLOCK_MS // 1000 * 2))  # the parent wakes for samples, not for words
             convert = converter(rate_hz, channels)
             frames = rate_hz * BLOCK_MS // 1000
             while True:
@@ -81,8 +83,7 @@ def listen(portaudio: Any, wanted: str | None, *, alone: bool) -> NoReturn:  # n
                     continue
                 if overflowed:
                     _say("overflow")
-                sys.stdout.buffer.write(convert(bytes(block)))
-                sys.stdout.buffer.flush()
+                _write(convert(bytes(block)))
     except portaudio.PortAudioError as error:
         raise SourceError(info["name"], _reason(error)) from error
 
@@ -159,6 +160,10 @@ def _portaudio() -> Any:  # noqa: ANN401 - a foreign module
         import sounddevice  # noqa: PLC0415 - loads the PortAudio library, which may be absent
     except OSError as error:
         raise SourceError("PortAudio", "is not installed", "Debian: apt install libportaudio2") from error
+    except Exception as error:
+        if type(error).__name__ != "PortAudioError":  # it has no other name before it is imported
+            raise
+        raise SourceError("PortAudio", f"does not start: {error}", "see ALSA's configuration: arecord -L") from error
     return sounddevice
 
 
@@ -207,6 +212,11 @@ def _stream(portaudio: Any, index: int, rate_hz: int, channels: int) -> Any:  # 
 
 def _reason(error: Exception) -> str:
     return str(error.args[0] if error.args else error).removeprefix("Error opening RawInputStream: ").lower()
+
+
+def _write(pcm: bytes) -> None:
+    sys.stdout.buffer.write(pcm)
+    sys.stdout.buffer.flush()
 
 
 def _say(event: str, **facts: object) -> None:

@@ -108,6 +108,12 @@ class SoundServer:
         command = [self._programs["paplay"], f"--device={room}", "--latency-msec=50", str(path)]
         return subprocess.Popen(command, env=self._environ(), stderr=subprocess.DEVNULL)
 
+    def recording(self) -> list[str]:
+        """Return the sources that somebody records from, one for each stream."""
+        sources = dict(line.split("\t")[:2] for line in self._pactl("list", "short", "sources").stdout.splitlines())
+        streams = self._pactl("list", "short", "source-outputs").stdout.splitlines()
+        return [sources[line.split("\t")[1]] for line in streams]
+
     def _hush(self, room: str) -> None:
         player = self._players.pop(room, None)
         if player is not None:

@@ -94,6 +94,15 @@ def test_without_portaudio(repository: Path, tmp_path: Path) -> None:
     assert (said["event"], said["subject"], said["fix"]) == ("failed", "PortAudio", "Debian: apt install libportaudio2")
 
 
+def test_portaudio_that_does_not_start(repository: Path, tmp_path: Path) -> None:
+    """Where PortAudio cannot be used the child says why, and not by a traceback."""
+    (tmp_path / "sounddevice.py").write_text("class PortAudioError(Exception): pass\nraise PortAudioError('no host')")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{repository}"}
+    command = [sys.executable, "-P", "-m", "monitor.microphone"]
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(result.stderr)["fault"] == "does not start: no host"
+
+
 def test_a_microphone_ends_with_its_parent() -> None:
     """A child whose reader is gone ends by itself at its next block: no orphan keeps a microphone open."""
     script = (

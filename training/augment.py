@@ -12,7 +12,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from training import teacher
-from training.data import Clip, Sounds, to_float, to_int16
+from training.data import Clip, Sounds, is_kept_back, to_float, to_int16
 from training.params import Params
 
 Array = npt.NDArray[np.float32]
@@ -27,12 +27,30 @@ ROOMS = 64
 ACTIVE_DB = 20.0  # a frame this far under the loud ones is a pause
 
 
+class Mined(NamedTuple):
+    """Windows of clips without a cry that a model takes for one."""
+
+    clips: npt.NDArray[np.int64]  # their numbers
+    starts: npt.NDArray[np.int64]  # first sample of the window in the clip
+    chances: npt.NDArray[np.float64]  # of being drawn; they sum to 1
+
+
+class Example(NamedTuple):
+    """One window, how much of a cry it is, how much that counts, and what else the teacher hears."""
+
+    waveform: Array  # float32[window_samples]
+    target: float
+    weight: float
+    heard: Array  # float32[classes]
+
+
 class Batch(NamedTuple):
     """What the network learns from at one step."""
 
     waveforms: Array  # float32[batch, window_samples]
     targets: Array  # float32[batch, 1]
     weights: Array  # float32[batch]
+    heard: Array  # float32[batch, classes], what else the teacher hears
 
 
 def active_level_dbfs(sound: Array) -> float:
@@ -85,7 +103,7 @@ class Augmenter:
         clips: Sequence[Clip],
         plain: Sounds,
         lossy: Sounds,
-        heard: dict[int, teacher.Scores],
+        heard: Sequence[teacher.Heard],
         params: Params,
     ) -> None:
         """Prepare the draws.
@@ -94,43 +112,64 @@ class Augmenter:
             clips: training clips, in the order of the sounds.
             plain: their sounds.
             lossy: the same after a codec.
-            heard: the teacher's scores along each cry, by its number.
+            heard: what the teacher hears along each clip.
             params: all settings.
         """
-        self.plain, self.lossy, self.heard, self.params = plain, lossy, heard, params
+        self.plain, self.lossy, self.params = plain, lossy, params
+        self.classes = teacher.worth_learning(heard)
+        self.cry_heard = [teacher.cry(scores) for scores in heard]
+        self.heard = [scores[:, self.classes].astype(np.float32) for scores in heard]
         self.levels_dbfs = np.array([active_level_dbfs(to_float(plain[i])) for i in range(len(plain))])
         loud = self.levels_dbfs > -75.0  # 0.3 % of the clips are all but silent: nothing to learn from by level
         self.cries = np.array([i for i, clip in enumerate(clips) if clip.is_cry and loud[i]])
-        self.others = np.array([i for i, clip in enumerate(clips) if not clip.is_cry and loud[i]])
+        drawn = [i for i, clip in enumerate(clips) if not clip.is_cry and not is_kept_back(clip)]
+        self.others = np.array([i for i in drawn if loud[i]])
+        self.clips = clips
         self.cry_chances = _chances([clips[i] for i in self.cries])
         self.other_chances = _chances([clips[i] for i in self.others])
         window = params.window.window_samples
         self.hertz = (np.arange(window // 2 + 1) * (params.window.sample_rate_hz / window)).astype(np.float32)
-        slow, fast = (round(window * ratio) for ratio in params.augment.speed)
-        even = [n for n in range(slow, fast + 1) if n % 2 == 0 and scipy.fft.next_fast_len(n, real=True) == n]
-        self.lengths = np.array(even)  # lengths that transform quickly
+        self.lengths = _quick_lengths(window, params.augment.speed)
+        self.wild_lengths = _quick_lengths(window, params.augment.wild_speed)
         rng = np.random.default_rng(params.train.seed)
         slopes = params.augment.floor_slope_db_per_octave
         self.noises = [coloured_noise(rng, NOISE_S * params.window.sample_rate_hz, slope) for slope in slopes]
         self.rooms = [room_response(rng, window, rng.uniform(*params.augment.reverb_rt60_s)) for _ in range(ROOMS)]
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of `step`."""
+    def batch(self, step: int, mined: Mined | None = None) -> Batch:
+        """Return the batch of `step`; with `mined`, part of the negatives are drawn from there."""
         rng = np.random.default_rng((self.params.train.seed, step))
-        made = [self._example(rng) for _ in range(self.params.train.batch)]
-        columns = [np.array([row[i] for row in made], np.float32) for i in range(3)]
-        return Batch(columns[0], columns[1][:, None], columns[2])
+        made = [self._example(rng, mined) for _ in range(self.params.train.batch)]
+        columns = [np.array([row[i] for row in made], np.float32) for i in range(4)]
+        return Batch(columns[0], columns[1][:, None], columns[2], columns[3])
 
-    def _example(self, rng: Rng) -> tuple[Array, float, float]:
-        """Return one window, its target and its weight."""
+    def negative(self, rng: Rng, index: int, start: int | None) -> Array:
+        """Return a window of clip `index` (about `start`, or anywhere) after all that may happen to it."""
+        return self._render(rng, index, start, cry=False)[0]
+
+    def _example(self, rng: Rng, mined: Mined | None) -> Example:
+        """Return one window and what to learn from it."""
         augment = self.params.augment
         cry = rng.random() < augment.cry_share
         window = self.params.window.window_samples
         if not cry and rng.random() < augment.silence_share:
-            return self._microphone(rng, np.zeros(window, np.float32), np.inf), 0.0, 1.0
-        index = rng.choice(self.cries, p=self.cry_chances) if cry else rng.choice(self.others, p=self.other_chances)
-        spectrum, start, length = self._sound(rng, int(index))
-        target = teacher.target(self.heard[int(index)], start, length, self.params.target) if cry else 0.0
+            nothing = np.zeros(len(self.classes), np.float32)
+            return Example(self._microphone(rng, np.zeros(window, np.float32), np.inf), 0.0, 1.0, nothing)
+        if cry:
+            return self._render(rng, int(rng.choice(self.cries, p=self.cry_chances)), None, cry=True)
+        if mined and rng.random() < augment.mined_share:
+            row = rng.choice(len(mined.clips), p=mined.chances)
+            start = int(mined.starts[row]) + int(rng.integers(-window // 4, window // 4))
+            return self._render(rng, int(mined.clips[row]), start, cry=False)
+        return self._render(rng, int(rng.choice(self.others, p=self.other_chances)), None, cry=False)
+
+    def _render(self, rng: Rng, index: int, start: int | None, *, cry: bool) -> Example:
+        """Return a window of clip `index`, and what to learn from it: of a mix, what its clean part says."""
+        augment, window = self.params.augment, self.params.window.window_samples
+        wild = not cry and rng.random() < augment.wild_share
+        spectrum, start, length = self._sound(rng, index, start, wild=wild)
+        target = teacher.target(self.cry_heard[index], start, length, self.params.target) if cry else 0.0
+        heard = self.heard[index][teacher.inside(len(self.heard[index]), start, length)].max(axis=0)
         doubt = self.params.target.doubt
         weight = doubt + (1 - doubt) * target if cry else 1.0
         if rng.random() < augment.reverb_share:
@@ -143,19 +182,31 @@ class Augmenter:
             other, _, _ = self._sound(rng, under)
             gain_db = level - rng.uniform(*augment.mix_snr_db) - self.levels_dbfs[under]
             spectrum += other * np.float32(10 ** (gain_db / 20))
-        spectrum *= equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
-        return self._microphone(rng, scipy.fft.irfft(spectrum, window), level), target, weight
+        equal = equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
+        wave = scipy.fft.irfft(spectrum * equal, window)
+        if not cry and rng.random() < augment.join_share:
+            after = int(rng.choice(self.others, p=self.other_chances))
+            other, start, length = self._sound(rng, after)
+            later = self.heard[after][teacher.inside(len(self.heard[after]), start, length)].max(axis=0)
+            heard = np.maximum(heard, later)
+            gain = np.float32(10 ** ((level + rng.uniform(-10.0, 10.0) - self.levels_dbfs[after]) / 20))
+            cut = int(rng.integers(window // 6, window - window // 6))
+            wave[cut:] = scipy.fft.irfft(other * equal * gain, window)[cut:]
+        return Example(self._microphone(rng, wave, level), target, weight, heard)
 
-    def _sound(self, rng: Rng, index: int) -> tuple[Spectrum, int, int]:
-        """Return the spectrum of a random window of clip `index`, at a random speed, and where it was cut.
+    def _sound(
+        self, rng: Rng, index: int, start: int | None = None, *, wild: bool = False
+    ) -> tuple[Spectrum, int, int]:
+        """Return the spectrum of a window of clip `index`, at a random speed, and where it was cut.
 
         The window may begin before the clip or end after it, by a third of its length: cries begin and end.
         """
         augment, window = self.params.augment, self.params.window.window_samples
         sound = (self.lossy if rng.random() < augment.coded_share else self.plain)[index]
-        length = int(rng.choice(self.lengths))
+        length = int(rng.choice(self.wild_lengths if wild else self.lengths))
         over = window // 3
-        start = int(rng.integers(-over, max(len(sound) - length + over, 1 - over)))
+        if start is None:
+            start = int(rng.integers(-over, max(len(sound) - length + over, 1 - over)))
         piece = np.zeros(length, np.float32)
         cut = sound[max(start, 0) : max(start + length, 0)]
         piece[max(-start, 0) : max(-start, 0) + len(cut)] = to_float(cut)
@@ -177,6 +228,12 @@ class Augmenter:
         floor = min(rng.uniform(*levels), level - augment.mix_snr_db[0])
         wave = wave + noise[begin : begin + len(wave)] * np.float32(10 ** (floor / 20))
         return to_float(to_int16(wave))
+
+
+def _quick_lengths(window: int, speed: tuple[float, float]) -> npt.NDArray[np.int64]:
+    """Return the even lengths within the `speed` range of a window that transform quickly."""
+    slow, fast = (round(window * ratio) for ratio in speed)
+    return np.array([n for n in range(slow, fast + 1) if n % 2 == 0 and scipy.fft.next_fast_len(n, real=True) == n])
 
 
 def _chances(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ import tensorflow as tf
 
 import monitor
 from monitor.detect import check_model, load_model
-from monitor.detect.model import Function, Manifest, Model, Scores, Threshold, Waveforms
-from training import card, data, golden, train
+from monitor.detect.model import CHUNK, FRAMES, HEAD, MEL, Function, Manifest, Model, Scores, Threshold, Waveforms
+from training import card, data, golden, shipping, train
 from training.evaluate import Task
 from training.hearing import Ears
 from training.params import Params, WindowParams
+from training.shipping import OUTPUT, Shipped
 
-INPUT, OUTPUT = "waveform", "cry"
+INPUT = "waveform"
+SIGNATURE = "serving_default"  # the whole model; TensorFlow Serving asks for this name
 IN_MANIFEST = ("validation_clips", "clips", "hard", "nights", "negatives")  # the card has the rest
-SIGNATURE = "serving_default"  # Keras's other name for the endpoint; TensorFlow Serving asks for it too
 
 
 class ExportError(Exception):
@@ -52,7 +54,7 @@ def as_model(function: Function, thresholds: dict[str, dict[str, Any]], params: 
 def of_run(run: Path, data_dir: Path, peer_path: Path, cache_dir: Path, pool: Executor) -> Task:
     """Return the task of judging a finished run, and of choosing its thresholds."""
     model, params = train.load(run)
-    function = live_function(model)
+    function = live_function(shipping.parts(model, params).whole)
     return Task(
         ears=Ears(function, peer_path, cache_dir, params.window, pool),
         data_dir=data_dir,
@@ -62,7 +64,7 @@ def of_run(run: Path, data_dir: Path, peer_path: Path, cache_dir: Path, pool: Ex
 
 
 def manifest(name: str, version: str, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> dict[str, Any]:
-    """Return what every manifest says, before files and figures."""
+    """Return what every manifest says, before parts, files and figures."""
     return {
         "format": 1,
         "name": name,
@@ -86,10 +88,10 @@ def export(
     target: Path,
     data_dir: Path,
 ) -> Path:
-    """Write the model to the folder `target`, whole or not at all.
+    """Write what ships of the model to the folder `target`, whole or not at all.
 
-    Every form must say what the live model says, on the golden sounds and on real ones: a conversion can pass
-    without an error and give NaN.
+    Every form, whole and in parts, must say what the live `shipping.parts(model, params).whole` says, on the golden
+    sounds and on real ones: a conversion can pass without an error and give NaN.
 
     Args:
         model: the trained model.
@@ -106,18 +108,20 @@ def export(
         ModelError: a form differs from the live model on a golden sound, or is no number.
         ExportError: a form differs on a real one.
     """
-    live = live_function(model)
+    shipped = shipping.parts(model, params)
+    live = live_function(shipped.whole)
     version = next_version(target, dt.datetime.now(tz=dt.UTC).date())
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        write_saved_model(model, folder / "saved_model")
+        write_saved_model(shipped, folder / "saved_model")
         (folder / "model.tflite").write_bytes(to_litert(folder / "saved_model"))
         golden.write(folder / "golden.npz", live, params.window.window_samples)
         _write_manifest(
             folder,
             manifest("cry", version, evaluation["sensitivity"], params.window)
             | {
+                "stream": sizes(shipped),
                 "files": hashes(folder),
                 "data": {"lists_sha256": data.digest(data_dir)},
                 "code": code_version(),
@@ -128,13 +132,23 @@ def export(
         check_model(live, folder / "golden.npz", golden.TOLERANCE)
         for runtime in ("litert", "tensorflow"):
             loaded = load_model(folder, runtime)
-            check_model(loaded.function, folder / "golden.npz", golden.TOLERANCE)
-            compare(loaded.function, live, real_windows, runtime)
+            for function, what in ((loaded.function, runtime), (loaded.stream.whole, f"{runtime} in parts")):
+                check_model(function, folder / "golden.npz", golden.TOLERANCE)
+                compare(function, live, real_windows, what)
         if target.exists():
             shutil.rmtree(target)
         folder.chmod(0o755)
         shutil.move(folder, target)
     return target
+
+
+def sizes(shipped: Shipped) -> dict[str, int]:
+    """Return what the manifest says of the parts; see `monitor.detect.stream.Chunks`."""
+    return {
+        "chunk_samples": shipped.mel.input_shape[1],
+        "chunk_frames": shipped.mel.output[FRAMES].shape[1],
+        "window_frames": shipped.head.input_shape[1],
+    }
 
 
 def describe(folder: Path, evaluation: dict[str, Any], data_dir: Path) -> None:
@@ -153,22 +167,30 @@ def _write_manifest(folder: Path, said: dict[str, Any]) -> None:
     (folder / "manifest.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
-def write_saved_model(model: keras.Model, folder: Path) -> None:
-    """Write the SavedModel, with one endpoint: waveform float32[n, window_samples] to {"cry": float32[n, 1]}."""
+def write_saved_model(shipped: Shipped, folder: Path) -> None:
+    """Write the SavedModel: the whole model and its parts, a signature each."""
+
+    def answer(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        return lambda values: model(values, training=False)
+
     archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        name="serve",
-        fn=lambda waveform: model(waveform, training=False),
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)],
-    )
+    parts = {SIGNATURE: (shipped.whole, INPUT), MEL: (shipped.mel, CHUNK), HEAD: (shipped.head, FRAMES)}
+    for name, (model, argument) in parts.items():
+        archive.track(model)
+        spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=argument)
+        archive.add_endpoint(name=name, fn=answer(model), input_signature=[spec])
     archive.write_out(str(folder), verbose=False)
 
 
 def to_litert(saved_model: Path) -> bytes:
-    """Return the SavedModel as a LiteRT model: built-in operations only, float32."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
+    """Return the SavedModel as a LiteRT model: built-in operations only, constants stored as float16.
+
+    They were rounded before, so nothing is lost here; LiteRT computes in float32.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE, MEL, HEAD])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
 
 

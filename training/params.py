@@ -57,6 +57,14 @@ class TargetParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class LaughParams:
+    """How a laugh counts against a cry: odds(cry) - weight * max(0, odds(laugh) - from_odds), natural logarithms."""
+
+    weight: float = 0.375  # like from_odds a value that float16 holds, or LiteRT would round it
+    from_odds: float = -4.0  # what silence and speech have
+
+
+@dataclasses.dataclass(frozen=True)
 class AugmentParams:
     """What a clip may go through before the network hears it. Ranges are (low, high), drawn evenly."""
 
@@ -77,20 +85,26 @@ class AugmentParams:
     reverb_share: float = 0.25
     reverb_rt60_s: tuple[float, float] = (0.15, 0.6)
     silence_share: float = 0.04  # of the negatives: nothing but the noise floor
+    wild_share: float = 0.15  # of the negatives play at a `wild_speed`: it lifts a grown voice to a baby's pitch
+    wild_speed: tuple[float, float] = (0.7, 1.6)
+    join_share: float = 0.15  # of the negatives break off for another one within the window
+    mined_share: float = 0.3  # of the negatives are windows that `mining` found, the rest are drawn by source
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainParams:
     """The optimisation."""
 
-    steps: int = 2400
+    steps: int = 4000
     batch: int = 128
     peak_rate: float = 3e-3
     warmup_steps: int = 60
     weight_decay: float = 1e-4
-    average_decay: float = 0.99  # of the weights, per step: what is exported is the average
+    average_decay: float = 0.995  # of the weights, per step: what is exported is the average
     checkpoint_steps: int = 100
     seed: int = 20
+    teacher_weight: float = 0.15  # of the loss of a class that the teacher hears, beside the cry's
+    mine_every: int = 1000  # steps between two searches for hard negatives; none before the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +114,7 @@ class Params:
     mel: MelParams = dataclasses.field(default_factory=MelParams)
     window: WindowParams = dataclasses.field(default_factory=WindowParams)
     target: TargetParams = dataclasses.field(default_factory=TargetParams)
+    laugh: LaughParams = dataclasses.field(default_factory=LaughParams)
     augment: AugmentParams = dataclasses.field(default_factory=AugmentParams)
     train: TrainParams = dataclasses.field(default_factory=TrainParams)
 
@@ -118,6 +133,7 @@ class Params:
             mel=MelParams(**part("mel")),
             window=WindowParams(**part("window")),
             target=TargetParams(**part("target")),
+            laugh=LaughParams(**part("laugh")),
             augment=AugmentParams(**part("augment")),
             train=TrainParams(**part("train")),
         )

@@ -1,13 +1,16 @@
-"""The teacher: YAMNet's scores along each labelled cry say which windows of it to call a cry.
+"""The teacher: what YAMNet hears along each clip says which windows of a labelled cry to call a cry.
 
 The labels are weak (a clip named cry holds pauses and speech), so a window of a cry clip is as much a cry as the
-teacher hears in it, sharpened; a window of any other clip is none, whatever the teacher says.
+teacher hears in it, sharpened; a window of any other clip is none, whatever the teacher says. What else it hears (a
+laugh, a cat, a voice) the network learns to say beside it, while it is trained: that keeps a laugh from looking like
+a cry to it where no clip of a laugh says so.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +23,19 @@ from training.params import TargetParams
 WINDOW_SAMPLES = 15600
 PEER_HOP_SAMPLES = 7800  # as alarms run it, and as the peer is measured
 GRID_SAMPLES = 3840  # 0.24 s: twice per hop of our windows
+CLASSES = 521
 CRY_CLASSES = slice(19, 21)  # 'Crying, sobbing' and 'Baby cry, infant cry'
+LAUGH_CLASSES = slice(13, 18)  # 'Laughter', 'Baby laughter', 'Giggle', 'Snicker', 'Belly laugh'
+LAUGHS = 5
+HEARD_AT, HEARD_IN = 0.2, 100  # a class is worth learning where the teacher gives it so much in so many windows
 
 Scores = npt.NDArray[np.float32]
-Teacher = Callable[[npt.NDArray[np.float32]], float]
+Heard = npt.NDArray[np.float16]
+Teacher = Callable[[npt.NDArray[np.float32]], Scores]
 
 
 def load(path: Path) -> Teacher:
-    """Return the teacher: float32[15600] in [-1, 1) at 16 kHz to the larger of its two cry scores.
+    """Return the teacher: float32[15600] in [-1, 1) at 16 kHz to the scores of its 521 classes, float32[521].
 
     Raises:
         DataError: there is no model at `path`.
@@ -38,20 +46,35 @@ def load(path: Path) -> Teacher:
     net.allocate_tensors()
     waveform, scores = net.get_input_details()[0]["index"], net.get_output_details()[0]["index"]
 
-    def score(window: npt.NDArray[np.float32]) -> float:
+    def score(window: npt.NDArray[np.float32]) -> Scores:
         net.set_tensor(waveform, window)
         net.invoke()
-        return float(net.get_tensor(scores)[0, CRY_CLASSES].max())
+        return np.asarray(net.get_tensor(scores)[0])
 
     return score
 
 
-def along(teacher: Teacher, samples: Samples) -> Scores:
-    """Return float32[1 + n // GRID]: the score of the window centred on each grid point, silence beyond the ends."""
+def cry(heard: npt.NDArray[np.floating[Any]]) -> Scores:
+    """Return float32[...]: the larger of the two cry scores of float[..., 521]."""
+    return np.asarray(heard[..., CRY_CLASSES].max(axis=-1), np.float32)
+
+
+def worth_learning(heard: Sequence[Heard]) -> npt.NDArray[np.int64]:
+    """Return the classes that the teacher hears often enough in the clips, int64[classes].
+
+    All of the laughs, which the network needs afterwards, and none of the cries, which have targets of their own.
+    """
+    often = np.sum([(scores > HEARD_AT).sum(axis=0) for scores in heard], axis=0) >= HEARD_IN
+    often[CRY_CLASSES], often[LAUGH_CLASSES] = False, True
+    return np.flatnonzero(often)
+
+
+def along(teacher: Teacher, samples: Samples) -> Heard:
+    """Return float16[1 + n // GRID, 521]: the window centred on each grid point, silence beyond the ends."""
     half = WINDOW_SAMPLES // 2
     padded = np.pad(to_float(samples), (half, half))
     starts = range(0, len(samples) + 1, GRID_SAMPLES)
-    return np.array([teacher(padded[start : start + WINDOW_SAMPLES]) for start in starts], np.float32)
+    return np.array([teacher(padded[start : start + WINDOW_SAMPLES]) for start in starts], np.float16)
 
 
 def peer_scores(teacher: Teacher, samples: Samples) -> Scores:
@@ -59,17 +82,17 @@ def peer_scores(teacher: Teacher, samples: Samples) -> Scores:
     sound = to_float(samples)
     sound = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))))
     starts = range(0, len(sound) - WINDOW_SAMPLES + 1, PEER_HOP_SAMPLES)
-    return np.array([teacher(sound[start : start + WINDOW_SAMPLES]) for start in starts], np.float32)
+    return np.array([cry(teacher(sound[start : start + WINDOW_SAMPLES])) for start in starts], np.float32)
 
 
 def cached(
     teacher_path: Path, sounds: Sounds, which: Sequence[int], cache_dir: Path, *, peer: bool = False
-) -> list[Scores]:
+) -> list[Any]:
     """Return the scores of the clips numbered `which`, computed once and kept in `cache_dir`.
 
-    With `peer` these are `peer_scores`, else scores `along` the clip.
+    With `peer` these are `peer_scores`, else all that is heard `along` the clip.
     """
-    content = hashlib.sha256(str(peer).encode())
+    content = hashlib.sha256((str(peer) if peer else "all classes").encode())
     for index in which:
         content.update(sounds[index].tobytes())
     path = cache_dir / f"teacher-{content.hexdigest()[:16]}.npz"
@@ -84,6 +107,14 @@ def cached(
         return [kept[str(number)] for number in range(len(which))]
 
 
+def inside(grid: int, start: int, length: int) -> slice:
+    """Return which of `grid` windows lie wholly in the samples [start, start + length); one at least."""
+    half = WINDOW_SAMPLES // 2
+    first = min(max(math.ceil((start + half) / GRID_SAMPLES), 0), grid - 1)
+    last = min(max(math.floor((start + length - half) / GRID_SAMPLES), first), grid - 1)
+    return slice(first, last + 1)
+
+
 def target(scores: Scores, start: int, length: int, params: TargetParams) -> float:
     """Return how much of a cry the window [start, start + length) of a labelled cry is, 0..1.
 
@@ -91,15 +122,12 @@ def target(scores: Scores, start: int, length: int, params: TargetParams) -> flo
     clips that the teacher hears faintly from teaching silence.
 
     Args:
-        scores: the clip's scores `along` its grid.
+        scores: the clip's cry scores along its grid.
         start: first sample of the window, in the clip; may be negative (silence before the clip).
         length: samples of the window.
         params: how to sharpen.
     """
-    half = WINDOW_SAMPLES // 2
-    first = min(max(math.ceil((start + half) / GRID_SAMPLES), 0), len(scores) - 1)
-    last = min(max(math.floor((start + length - half) / GRID_SAMPLES), first), len(scores) - 1)
-    best, loudest = float(scores[first : last + 1].max()), max(float(scores.max()), 1e-3)
+    best, loudest = float(scores[inside(len(scores), start, length)].max()), max(float(scores.max()), 1e-3)
     odds = min(max(best, 1e-6), 1 - 1e-6)
     sharpened = 1 / (1 + (1 - odds) / odds * math.exp(-params.sharpen_logit))
     return max(sharpened, params.lift_to * best / loudest)

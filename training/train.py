@@ -12,9 +12,9 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training import data, network, teacher
-from training.augment import Augmenter, Batch
-from training.params import Params
+from training import data, mining, network, teacher
+from training.augment import Augmenter, Batch, Mined
+from training.params import Params, TrainParams
 
 SETTINGS = "params.json"
 LOG = "log.jsonl"
@@ -25,8 +25,8 @@ AHEAD = 3  # batches made while the network learns from one
 class State(tf.train.Checkpoint):  # type: ignore[misc]
     """All that a killed run needs to go on: the learner, its optimiser, the average, the step."""
 
-    def __init__(self, params: Params) -> None:
-        self.model = network.build(params)
+    def __init__(self, params: Params, classes: int) -> None:
+        self.model = network.build(params, classes)
         self.average = keras.models.clone_model(self.model)
         self.average.set_weights(self.model.get_weights())
         self.optimizer = keras.optimizers.AdamW(
@@ -49,8 +49,7 @@ def prepare(data_dir: Path, teacher_path: Path, cache_dir: Path, params: Params)
     clips = data.split(data.read_clips(data_dir), data.validation_sources(data_dir)).train
     plain = data.load(clips, data_dir, cache_dir, lossy=False)
     lossy = data.load(clips, data_dir, cache_dir, lossy=True)
-    cries = [number for number, clip in enumerate(clips) if clip.is_cry]
-    heard = dict(zip(cries, teacher.cached(teacher_path, plain, cries, cache_dir), strict=True))
+    heard = teacher.cached(teacher_path, plain, range(len(clips)), cache_dir)
     return Augmenter(clips, plain, lossy, heard, params)
 
 
@@ -66,15 +65,15 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
     keras.utils.set_random_seed(params.train.seed)
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / SETTINGS).write_text(json.dumps(params.as_dict(), indent=2) + "\n", encoding="utf-8")
-    state = State(params)
+    state = State(params, len(augmenter.classes))
     checkpoints = tf.train.CheckpointManager(state, str(run_dir / "checkpoints"), max_to_keep=2)
     if checkpoints.restore_or_initialize():
         console.print(f"going on from step {int(state.step)}")
     learn = tf.function(_learn, jit_compile=False)
     losses = []
     first = int(state.step)
-    for batch in _progress(_batches(augmenter, first, params.train.steps), params, first, console):
-        losses.append(learn(state, *map(tf.constant, batch), params.train.average_decay))
+    for batch in _progress(_stages(augmenter, state, params, run_dir), params, first, console):
+        losses.append(learn(state, *map(tf.constant, batch), params.train))
         step = int(state.step)
         if step % params.train.checkpoint_steps == 0 or step == params.train.steps:
             loss, losses = float(np.mean(losses)), []
@@ -82,8 +81,9 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
             with (run_dir / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"step": step, "loss": round(loss, 5)}) + "\n")
             console.print(f"step {step} loss {loss:.4f}")
-    state.average.save_weights(run_dir / WEIGHTS)
-    return state.average
+    shipping = network.shipping(state.average, params, augmenter.classes)
+    shipping.save_weights(run_dir / WEIGHTS)
+    return shipping
 
 
 def load(run_dir: Path) -> tuple[keras.Model, Params]:
@@ -106,16 +106,26 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, decay: float) -> tf.Tensor:
+def _learn(
+    state: State,
+    waveforms: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    heard: tf.Tensor,
+    params: TrainParams,
+) -> tf.Tensor:
     """Take one step; return the loss. The average follows the batch statistics too, so it needs no second pass."""
     model = state.model
     with tf.GradientTape() as tape:
-        scores = model(waveforms, training=True)["cry"]
-        loss = tf.reduce_mean(weights * keras.losses.binary_crossentropy(targets, scores))
+        said = model(waveforms, training=True)
+        loss = tf.reduce_mean(weights * keras.losses.binary_crossentropy(targets, said["cry"]))
+        if "teacher" in said:
+            each = keras.ops.binary_crossentropy(heard, said["teacher"])
+            loss += params.teacher_weight * tf.reduce_mean(tf.reduce_sum(each, axis=-1))
     state.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     # Early on the weights of a moment ago are worthless: the average starts short and grows to its full length.
     step = tf.cast(state.step, tf.float32)
-    keep = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    keep = tf.minimum(params.average_decay, (1.0 + step) / (10.0 + step))
     for slow, fast in zip(state.average.variables, model.variables, strict=True):
         if slow.dtype == "float32":
             slow.assign(keep * slow + (1.0 - keep) * fast)
@@ -123,14 +133,28 @@ def _learn(state: State, waveforms: tf.Tensor, targets: tf.Tensor, weights: tf.T
     return loss
 
 
-def _batches(augmenter: Augmenter, first: int, last: int) -> Iterator[Batch]:
+def _stages(augmenter: Augmenter, state: State, params: Params, run_dir: Path) -> Iterator[Batch]:
+    """Yield the batches from the state's step on; the average searches for hard negatives every `mine_every` steps.
+
+    What it found stays in the run folder, so that a run that is started again draws the same.
+    """
+    steps, every = params.train.steps, params.train.mine_every
+    first = int(state.step)
+    while first < steps:
+        begin = first - first % every
+        mined = mining.cached(augmenter, state.average, run_dir / f"mined-{begin}.npz", begin) if begin else None
+        yield from _batches(augmenter, first, min(begin + every, steps), mined)
+        first = begin + every
+
+
+def _batches(augmenter: Augmenter, first: int, last: int, mined: Mined | None = None) -> Iterator[Batch]:
     """Yield the batches of steps first..last - 1, made ahead on one thread (at most AHEAD wait)."""
     with ThreadPoolExecutor(1, thread_name_prefix="augment") as maker:
-        waiting = [maker.submit(augmenter.batch, step) for step in range(first, min(first + AHEAD, last))]
+        waiting = [maker.submit(augmenter.batch, step, mined) for step in range(first, min(first + AHEAD, last))]
         for step in range(first, last):
             ready = waiting.pop(0)
             if step + AHEAD < last:
-                waiting.append(maker.submit(augmenter.batch, step + AHEAD))
+                waiting.append(maker.submit(augmenter.batch, step + AHEAD, mined))
             yield ready.result()
 
 

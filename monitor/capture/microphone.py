@@ -40,6 +40,7 @@ class MicrophoneSource(ChildSource):
         self._alone = alone
         self._failure: SourceError | None = None
         self._served = False
+        self._served_by: str | None = None
         self._pulse: PulseSource | None = None
 
     @property
@@ -49,13 +50,13 @@ class MicrophoneSource(ChildSource):
 
     def read(self) -> Samples:
         """See `AudioSource`."""
-        if self._pulse is None:
-            samples = super().read()
-            if not self._served:
-                return samples
-            self._hear_the_server()
-        assert self._pulse is not None  # noqa: S101 - for the type checker
-        return self._pulse.read()
+        if self._pulse is not None:
+            return self._pulse.read()
+        samples = super().read()
+        if not self._served:
+            return samples
+        self._hear_the_server()
+        return samples[:0]
 
     def close(self) -> None:
         """See `ChildSource`."""
@@ -92,12 +93,20 @@ class MicrophoneSource(ChildSource):
         return self._failure or SourceError(self._name, "its process ended", "it is started again")
 
     def _hear_the_server(self) -> None:
+        """Hear the server's source in the child's place, once two openings in a row have led to the same one.
+
+        One alone is not believed: the device may vanish between the child's opening and our question, and the answer
+        is where the server has moved the child to.
+        """
         child = super().pid
         assert child is not None  # noqa: S101 - it has just spoken
-        pulse = PulseSource(source_heard_by(child))
+        before, self._served_by = self._served_by, source_heard_by(child)
         super().close()
-        pulse.open()
-        self._pulse = pulse
+        if self._served_by == before:
+            self._pulse = PulseSource(self._served_by)
+            self._pulse.open()
+        else:
+            super().open()
 
     @property
     def _name(self) -> str:

@@ -1,13 +1,15 @@
 """The thread-free core of detect: segments of all rooms in, what is to be said out."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from monitor.detect.episodes import EpisodeTracker, Moment, Rule
 from monitor.detect.model import Manifest, Model
+from monitor.detect.stream import Held, Plan
 from monitor.records import (
     Applied,
     Command,
@@ -26,9 +28,10 @@ LEVEL_EVERY_S = 5.0
 UNHEARD_S = 10.0
 """A room of which nothing at all has come for so long ends its episode, whatever capture says."""
 
-BATCH = 16
-"""Windows that the model gets at once. Five rooms' pre-rolls in one batch (70 windows) were measured to leave the
-process 80 MB larger, for good."""
+BATCH = 4
+"""Windows or chunks that the model gets at once. Five rooms' pre-rolls in one batch (70 windows) were measured to leave
+the process 80 MB larger, for good; and sixteen windows in one take up to twice the time of four times four, as they no
+longer fit the processor's cache."""
 
 Said = Event | GateMissed | Level | Applied
 
@@ -37,6 +40,7 @@ Said = Event | GateMissed | Level | Applied
 class _Room:
     tracker: EpisodeTracker
     scored_sample: int = 0
+    held: Held | None = None
     level_due_s: float = LEVEL_EVERY_S
     newest_score: float | None = None
     heard_s: float | None = None
@@ -48,24 +52,20 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def windows_of(segment: Segment, after_sample: int, window: int, hop: int) -> tuple[list[int], list[Samples]]:
-    """Cut a segment into windows that end at multiples of `hop` samples, later than `after_sample`.
+def ends_of(segment: Segment, after_sample: int, window: int, hop: int) -> list[int]:
+    """Return the end samples of a segment's windows, oldest first: multiples of `hop` samples after `after_sample`.
 
     The grid is the room's sample count, not the segment's: a segment that was replaced in the queue costs no window
     as long as the next one still holds it.
-
-    Returns:
-        The windows' end samples, oldest first, and the windows, int16[window] each.
     """
     first_sample = segment.end_sample - len(segment.samples)
     earliest = max(after_sample + 1, first_sample + window)
-    ends = range(-(-earliest // hop) * hop, segment.end_sample + 1, hop)
-    return list(ends), [segment.samples[end - window - first_sample : end - first_sample] for end in ends]
+    return list(range(-(-earliest // hop) * hop, segment.end_sample + 1, hop))
 
 
-def to_waveforms(windows: Sequence[Samples]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return the model's input: float32[n, window] in [-1, 1)."""
-    return np.stack(windows).astype(np.float32) / np.float32(32768)
+def to_waveforms(pieces: Sequence[Samples]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the model's input of int16 pieces of one length: float32[n, length] in [-1, 1)."""
+    return np.stack(pieces).astype(np.float32) / np.float32(32768)
 
 
 class Detector:
@@ -79,6 +79,7 @@ class Detector:
 
     def __init__(self, model: Model, rooms: Mapping[str, Sensitivity], make_id: Callable[[], str] = new_id) -> None:
         self._model = model
+        self._stream = model.stream
         self._rooms = {
             room: _Room(EpisodeTracker(room, rule_of(model.manifest, sensitivity), model.label, make_id))
             for room, sensitivity in rooms.items()
@@ -98,18 +99,20 @@ class Detector:
         Raises:
             InferenceError: The model failed. Nothing changed: the same call may be made again.
         """
-        wanted = [self._windows(item) if isinstance(item, Segment) else ([], []) for item in segments]
-        scores = iter(self._score([window for _, windows in wanted for window in windows]))
+        plans = {item.room: plan for item in segments if isinstance(item, Segment) and (plan := self._plan(item))}
+        scored = self._score(plans)
         said: list[Said] = [self._apply(command) for command in commands]
-        for item, (ends, _) in zip(segments, wanted, strict=True):
+        for item in segments:
             room = self._rooms[item.room]
             room.heard_s = now_s
             if isinstance(item, SourceLost):
+                room.held = None
                 room.moment = Moment(item.end_sample, item.at, room.moment.level_dbfs)
                 room.newest_score = None
                 said += room.tracker.close(item.ended_by, room.moment)
             else:
-                said += self._hear(room, item, [Score(end, next(scores)) for end in ends])
+                scores, room.held = scored.get(item.room, ((), room.held))
+                said += self._hear(room, item, scores)
         for room in self._rooms.values():
             if room.heard_s is not None and now_s - room.heard_s >= UNHEARD_S:
                 said += room.tracker.close("source_lost", room.moment)
@@ -119,20 +122,26 @@ class Detector:
         """End every episode: the service stops."""
         return [event for room in self._rooms.values() for event in room.tracker.close("stopped", room.moment)]
 
-    def _windows(self, segment: Segment) -> tuple[list[int], list[Samples]]:
-        manifest = self._model.manifest
-        after_sample = self._rooms[segment.room].scored_sample
+    def _plan(self, segment: Segment) -> Plan | None:
+        manifest, room = self._model.manifest, self._rooms[segment.room]
+        after_sample = room.scored_sample
         if segment.gate == "probe":
             # Its one window is scored again, in its place among its neighbours, if the gate opens.
             after_sample = segment.end_sample - manifest.hop_samples
-        return windows_of(segment, after_sample, manifest.window_samples, manifest.hop_samples)
+        ends = ends_of(segment, after_sample, manifest.window_samples, manifest.hop_samples)
+        return self._stream.plan(segment.samples, segment.end_sample, ends, room.held) if ends else None
 
-    def _score(self, windows: Sequence[Samples]) -> list[float]:
-        scores: list[float] = []
-        for i in range(0, len(windows), BATCH):
-            batch = self._model.function(to_waveforms(windows[i : i + BATCH]))["cry"][:, 0]
-            scores += [float(score) for score in batch]
-        return scores
+    def _score(self, plans: Mapping[str, Plan]) -> dict[str, tuple[Sequence[Score], Held]]:
+        """Return each room's scores, and the frames to hold for its next windows."""
+        stream = self._stream
+        chunks = [chunk for plan in plans.values() for chunk in plan.chunks]
+        new = (frames for batch in _batches(chunks) for frames in stream.mel(to_waveforms(batch)))
+        framed = {room: stream.frames_of(plan, [next(new) for _ in plan.chunks]) for room, plan in plans.items()}
+        windows = [frames for windows, _ in framed.values() for frames in windows]
+        scores = (float(score) for batch in _batches(windows) for score in stream.head(np.stack(batch))["cry"][:, 0])
+        return {
+            room: ([Score(end, next(scores)) for end in plan.ends], framed[room][1]) for room, plan in plans.items()
+        }
 
     def _hear(self, room: _Room, segment: Segment, scores: Sequence[Score]) -> list[Said]:
         room.moment = Moment(segment.end_sample, segment.at, segment.level_dbfs)
@@ -157,6 +166,13 @@ class Detector:
         tracker = self._rooms[command.room].tracker
         tracker.rule = rule_of(self._model.manifest, command.value)  # type: ignore[arg-type]  # parsed at the door
         return Applied(command.room, command.setting, command.value)
+
+
+T = TypeVar("T")
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[i : i + BATCH] for i in range(0, len(items), BATCH))
 
 
 def rule_of(manifest: Manifest, sensitivity: Sensitivity) -> Rule:

@@ -10,6 +10,9 @@ from monitor.capture import microphones, pulse_sources
 from monitor.devices import Device
 from monitor.errors import SourceError
 
+WIDE = 200
+"""Columns where nobody's terminal sets a limit: names stay on one line."""
+
 
 def list_devices(console: Console | None = None, errors: Console | None = None) -> int:
     """Print a table; blocks for some seconds, since each device is opened at each rate.
@@ -17,7 +20,7 @@ def list_devices(console: Console | None = None, errors: Console | None = None) 
     Returns:
         1 where there is no device at all.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     errors = errors or Console(file=sys.stderr, highlight=False, soft_wrap=True)
     table = Table("source", "index", "device", "opens at", "", box=None, pad_edge=False)
     for source, listed in (("microphone", microphones), ("pulse", pulse_sources)):
@@ -27,9 +30,7 @@ def list_devices(console: Console | None = None, errors: Console | None = None) 
         errors.print("no device that a room could listen to; plug a microphone in")
         return 1
     console.print(table)
-    console.print(
-        "\nIn the configuration: source and device; a part of the name will do, an index changes with the plugs."
-    )
+    console.print("\nA part of the name will do as `device`; an index changes with the plugs.")
     return 0
 
 

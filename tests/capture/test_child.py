@@ -20,6 +20,9 @@ for i in range(0, len(pcm), 4_001):
     sys.stdout.buffer.write(pcm[i:i + 4_001]); sys.stdout.buffer.flush()
 """
 ENDLESS = "import sys\nwhile True: sys.stdout.buffer.write(bytes(7_680)); sys.stdout.buffer.flush()"
+HURRIED = (
+    "import sys, time\nwhile True: sys.stdout.buffer.write(bytes(320)); sys.stdout.buffer.flush(); time.sleep(0.01)"
+)
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(end='xx', flush=True); signal.pause()"
 WORDS = """
 import sys, time
@@ -76,6 +79,13 @@ def read_on(source: Scripted, pieces: list[Samples]) -> None:
 def test_every_sample_arrives(opened: Scripted) -> None:
     """Samples come whole and in order, however the child cuts its bytes; then its end is an error."""
     assert np.array_equal(heard(opened), np.arange(32_000, dtype=np.int16))
+
+
+@pytest.mark.parametrize("opened", [HURRIED], indirect=True)
+def test_small_pieces_are_gathered(opened: Scripted) -> None:
+    """A child that writes 10 ms at a time does not wake the service a hundred times a second."""
+    opened.read()
+    assert np.mean([len(opened.read()) for _ in range(5)]) > 1_920
 
 
 @pytest.mark.parametrize("opened", [WORDS], indirect=True)

@@ -7,7 +7,7 @@ from loudness import HOP_SAMPLES, MANIFEST, MODEL, WINDOW_SAMPLES
 
 from monitor.capture import Segmenter
 from monitor.detect import Detector, Model, Said, to_waveforms
-from monitor.detect.detector import windows_of
+from monitor.detect.detector import ends_of
 from monitor.detect.model import Scores, Waveforms
 from monitor.errors import InferenceError
 from monitor.offline import listen, numbered, score_windows
@@ -62,9 +62,16 @@ def test_windows_stand_on_the_rooms_own_grid() -> None:
     """Windows end at multiples of the hop, each once, and hold the very samples that end there."""
     pcm = np.arange(100_000, dtype=np.int16)
     segment = Segment("nursery", pcm[-60_000:], 100_000, 0.0, -30.0, -60.0, "open")
-    ends, windows = windows_of(segment, 80_000, WINDOW_SAMPLES, HOP_SAMPLES)
-    assert ends == [84_480, 92_160, 99_840]
-    assert all(np.array_equal(w, pcm[end - WINDOW_SAMPLES : end]) for end, w in zip(ends, windows, strict=True))
+    assert ends_of(segment, 80_000, WINDOW_SAMPLES, HOP_SAMPLES) == [84_480, 92_160, 99_840]
+    heard: list[Waveforms] = []
+
+    def function(waveforms: Waveforms) -> Scores:
+        heard.extend(waveforms.copy())
+        return MODEL.function(waveforms)
+
+    Detector(Model(MANIFEST, "litert", function), {"nursery": "normal"}).step([segment], [], 0.0)
+    wanted = [pcm[end - WINDOW_SAMPLES : end] for end in (69_120, 76_800, 84_480, 92_160, 99_840)]
+    assert np.array_equal(heard, to_waveforms(wanted))
 
 
 def test_rooms_do_not_hear_each_other() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.detect import Model, check_model, load_model, models_folder
-from monitor.detect.model import Scores, Waveforms
+from monitor.detect.model import Runtime, Scores, Waveforms
 from monitor.errors import InferenceError, ModelError
 
 CRY = models_folder() / "cry"
@@ -43,6 +43,15 @@ class TestContract:
         alone = np.concatenate([model.function(batch[i : i + 1])["cry"] for i in range(6)])
         assert np.abs(together - alone).max() < 1e-5
 
+    def test_a_batch_is_answered_as_well_again(self, model: Model) -> None:
+        """Batches that grow and shrink, each size three times in a row, score what their waveforms score alone."""
+        batch = waveforms(18, model)
+        for function in (model.function, model.stream.whole):
+            alone = np.concatenate([function(batch[i : i + 1])["cry"] for i in range(18)])
+            for n in (2, 4, 3, 16, 1, 16, 2):
+                for i in range(3):
+                    assert np.abs(function(batch[i : i + n])["cry"] - alone[i : i + n]).max() < 1e-5
+
     def test_digital_silence_is_no_cry(self, model: Model) -> None:
         """Zeros score low, and are no special case that gives NaN."""
         silent = np.zeros((1, model.manifest.window_samples), np.float32)
@@ -54,6 +63,36 @@ def test_both_runtimes_give_the_same_scores() -> None:
     lite, full = load_model(CRY, "litert"), load_model(CRY, "tensorflow")
     batch = waveforms(8, lite)
     assert np.abs(lite.function(batch)["cry"] - full.function(batch)["cry"]).max() < 1e-4
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
+def test_parts_give_what_the_whole_gives(runtime: Runtime) -> None:
+    """`mel` on chunks and `head` on their frames give the whole model's score, within 1e-4, in both runtimes."""
+    model = load_model(CRY, runtime)
+    batch = waveforms(8, model)
+    assert model.parts
+    assert np.abs(model.parts.whole(batch)["cry"] - model.function(batch)["cry"]).max() < 1e-4
+
+
+def test_a_folder_without_parts_runs_by_whole_windows(tmp_path: Path) -> None:
+    """A model of before there were parts loads, and its whole windows score what they did."""
+    folder = tmp_path / "cry"
+    shutil.copytree(CRY, folder)
+    manifest = manifest_of(folder)
+    del manifest["stream"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    model = load_model(folder)
+    batch = waveforms(3, model)
+    assert model.parts is None
+    assert np.array_equal(model.stream.whole(batch)["cry"], model.function(batch)["cry"])
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
+def test_a_model_without_its_parts_is_refused(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> None:
+    """A manifest that promises parts which the model has not is a ModelError that names the signature."""
+    monkeypatch.setattr("monitor.detect.model.HEAD", "torso")
+    with pytest.raises(ModelError, match="torso"):
+        load_model(CRY, runtime)
 
 
 def test_auto_is_litert() -> None:
@@ -113,6 +152,12 @@ def name_another_signature(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+def missize_a_part(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["stream"] = {"chunk_samples": 7920, "chunk_frames": 47, "window_frames": 148}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
 def cut_the_golden_vectors(folder: Path) -> None:
     manifest = manifest_of(folder)
     manifest["files"] = {}
@@ -132,6 +177,7 @@ def cut_the_golden_vectors(folder: Path) -> None:
         (point_outside, "outside the folder"),
         (name_another_output, "outputs"),
         (name_another_signature, "sing"),
+        (missize_a_part, "chunk_frames=47"),
         (cut_the_golden_vectors, "golden.npz"),
     ],
 )

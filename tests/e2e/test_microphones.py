@@ -15,6 +15,8 @@ from e2e.service import Service, cry_monitor
 from mqtt_broker import Mosquitto, Recorder, wait_until
 from sound_server import SoundServer, sounding
 
+from monitor.capture import MicrophoneSource
+from monitor.errors import SourceError
 from monitor.records import Samples
 
 pytestmark = [pytest.mark.broker, pytest.mark.device, pytest.mark.slow]
@@ -195,6 +197,30 @@ def test_the_default_of_two_rooms_is_refused(
         recorder.wait_for_message("cry/home/attic/availability", b"online")
         assert "name each room's device" in service.wait_for_line("source_lost")["err"]
         service.stop()
+
+
+def test_a_device_that_vanishes_as_it_is_opened(monkeypatch: pytest.MonkeyPatch, sounds: SoundServer) -> None:
+    """A stream that the server moved before we could ask whose it is does not make us hear the other room."""
+    for name, value in sounds.environ.items():
+        monkeypatch.setenv(name, value)
+    source = MicrophoneSource("nursery")
+    source.open()
+    wait_until(sounds.recording, "the child records")
+    sounds.unplug("nursery")
+    with pytest.raises(SourceError):
+        hear(source)
+    source.close()
+    sounds.plug("nursery")
+    source.open()
+    hear(source)
+    assert sounds.recording() == ["nursery.monitor"]
+    source.close()
+
+
+def hear(source: MicrophoneSource) -> None:
+    """Wait for the source's first samples."""
+    while not len(source.read()):
+        pass
 
 
 def test_what_there_is_to_hear_with(monkeypatch: pytest.MonkeyPatch, sounds: SoundServer, tmp_path: Path) -> None:

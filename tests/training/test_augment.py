@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from training import augment
+from training import augment, teacher
 from training.augment import Augmenter
 
 Made = Callable[..., Augmenter]
@@ -18,7 +18,7 @@ def test_a_step_has_its_batch(made: Made) -> None:
 
 def test_batches_are_sound(made: Made) -> None:
     """Whatever happens to a sound, it stays a window of 16-bit sound, and its target from 0 to 1."""
-    waveforms, targets, weights = made(64).batch(0)
+    waveforms, targets, weights, heard = made(64).batch(0)
     assert waveforms.shape == (64, 24000)
     assert waveforms.dtype == targets.dtype == np.float32
     assert np.isfinite(waveforms).all()
@@ -26,6 +26,7 @@ def test_batches_are_sound(made: Made) -> None:
     assert waveforms.max() < 1
     assert targets.shape == (64, 1)
     assert weights.shape == (64,)
+    assert heard.shape == (64, teacher.LAUGHS)
 
 
 def test_only_cries_have_targets(made: Made) -> None:
