@@ -83,8 +83,10 @@ def evaluate(
     minutes of two cores; the peer's scores are kept in the folder `cache` beside the run.
     """
     from training import evaluate as judge  # noqa: PLC0415 - the same
-    from training import export as exporting  # noqa: PLC0415 - the same
     from training import peer  # noqa: PLC0415 - the same
+
+    if card or not model:
+        from training import export as exporting  # noqa: PLC0415 - the same
 
     cache = run.parent / "cache"
     with peer.workers() as pool:

@@ -106,12 +106,13 @@ def trade_off(best: dict[str, Curve], cry: npt.NDArray[np.bool_], path: Path) ->
 def histograms(best: dict[str, Curve], cry: npt.NDArray[np.bool_], enter: float, path: Path) -> None:
     """Draw how clips score: cries and others, the model and the peer."""
     bins = np.linspace(0, 1, 26)
+    most = max(int(np.histogram(scores[side], bins)[0].max()) for scores in best.values() for side in (cry, ~cry))
     with picture(path, 7.2, 3.0) as figure:
         for axes, who, line in zip(figure.subplots(1, 2, sharey=True), NAMES, (enter, 0.3), strict=True):
             axes.hist(best[who][~cry], bins, color=OTHER, alpha=0.55, label="other sounds")
             axes.hist(best[who][cry], bins, color=CRY, histtype="step", linewidth=1.5, label="cries")
             axes.axvline(line, color="black", linewidth=0.9, linestyle="--", label=f"threshold {line:g}")
-            axes.set(yscale="log", ylim=(0.7, None), xlabel="score of the best window", title=NAMES[who])
+            axes.set(yscale="log", ylim=(0.7, 5 * most), xlabel="score of the best window", title=NAMES[who])
             axes.legend(fontsize=8, loc="upper center")
         figure.axes[0].set_ylabel("clips (log)")
 
