@@ -95,8 +95,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - what JSON can hold, and the reco
 def _heard_the_same(judged: Judged, sounds: list[Samples], ears: Ears) -> None:
     """Hear the clips a second time, and trust no figure where the model says something else.
 
-    It has happened once, to four clips in a row, while the peer ran on threads of this process. The cause was not
-    found, nor could it be brought about again; the peer has had processes of its own since.
+    It has happened: LiteRT's form of an earlier model answered the second batch of a size wrongly, by up to 0.9.
 
     Raises:
         DataError: a score differs.

@@ -85,26 +85,21 @@ def peer_scores(teacher: Teacher, samples: Samples) -> Scores:
     return np.array([cry(teacher(sound[start : start + WINDOW_SAMPLES])) for start in starts], np.float32)
 
 
-def cached(
-    teacher_path: Path, sounds: Sounds, which: Sequence[int], cache_dir: Path, *, peer: bool = False
-) -> list[Any]:
-    """Return the scores of the clips numbered `which`, computed once and kept in `cache_dir`.
-
-    With `peer` these are `peer_scores`, else all that is heard `along` the clip.
-    """
-    content = hashlib.sha256((str(peer) if peer else "all classes").encode())
-    for index in which:
+def cached(teacher_path: Path, sounds: Sounds, cache_dir: Path) -> list[Heard]:
+    """Return what the teacher hears `along` each clip, computed once (minutes) and kept in `cache_dir`."""
+    content = hashlib.sha256(b"all classes")
+    for index in range(len(sounds)):
         content.update(sounds[index].tobytes())
     path = cache_dir / f"teacher-{content.hexdigest()[:16]}.npz"
     if not path.is_file():
-        teacher, judge = load(teacher_path), peer_scores if peer else along
-        scores = {str(number): judge(teacher, sounds[index]) for number, index in enumerate(which)}
+        teacher = load(teacher_path)
+        scores = {str(number): along(teacher, sounds[number]) for number in range(len(sounds))}
         cache_dir.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".part").open("wb") as part:
             np.savez(part, **scores)  # type: ignore[arg-type]  # the stubs take the names for options
         path.with_suffix(".part").rename(path)
     with np.load(path) as kept:
-        return [kept[str(number)] for number in range(len(which))]
+        return [kept[str(number)] for number in range(len(sounds))]
 
 
 def inside(grid: int, start: int, length: int) -> slice:

@@ -49,7 +49,7 @@ def prepare(data_dir: Path, teacher_path: Path, cache_dir: Path, params: Params)
     clips = data.split(data.read_clips(data_dir), data.validation_sources(data_dir)).train
     plain = data.load(clips, data_dir, cache_dir, lossy=False)
     lossy = data.load(clips, data_dir, cache_dir, lossy=True)
-    heard = teacher.cached(teacher_path, plain, range(len(clips)), cache_dir)
+    heard = teacher.cached(teacher_path, plain, cache_dir)
     return Augmenter(clips, plain, lossy, heard, params)
 
 
