@@ -7,6 +7,7 @@ from made_evaluation import RULE, write_data
 from training import data, peer, thresholds
 from training.data import Clip
 from training.params import WindowParams
+from training.thresholds import Target
 
 PARAMS = WindowParams()
 HOUR = round(3600 / PARAMS.hop_s)
@@ -20,8 +21,11 @@ def stream(*bursts: float) -> np.ndarray:
     return scores
 
 
-def test_thresholds_keep_to_the_targets() -> None:
-    """On an hour of sound `low` lets nothing through, `normal` one burst, `high` four: the lowest that does."""
+def test_thresholds_keep_to_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an hour of sound each sensitivity lets as many bursts through as its target: the lowest `enter` that does."""
+    monkeypatch.setitem(thresholds.TARGETS, "low", Target(4, 6, 0.3))
+    monkeypatch.setitem(thresholds.TARGETS, "normal", Target(3, 5, 1.0))
+    monkeypatch.setitem(thresholds.TARGETS, "high", Target(2, 4, 4.0))
     chosen = thresholds.choose([stream(0.91, 0.71, 0.61, 0.51, 0.41)], 1.0, PARAMS)
     assert {name: rule.enter for name, rule in chosen.items()} == {"low": 0.925, "normal": 0.725, "high": 0.425}
     assert all(rule.exit < rule.enter for rule in chosen.values())
