@@ -160,8 +160,8 @@ def _portaudio() -> Any:  # noqa: ANN401 - a foreign module
         import sounddevice  # noqa: PLC0415 - loads the PortAudio library, which may be absent
     except OSError as error:
         raise SourceError("PortAudio", "is not installed", "Debian: apt install libportaudio2") from error
-    except Exception as error:
-        if type(error).__name__ != "PortAudioError":  # it has no other name before it is imported
+    except Exception as error:  # sounddevice's own error cannot be named before it is imported
+        if type(error).__name__ != "PortAudioError":
             raise
         raise SourceError("PortAudio", f"does not start: {error}", "see ALSA's configuration: arecord -L") from error
     return sounddevice

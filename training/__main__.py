@@ -43,7 +43,7 @@ def train(
 ) -> None:
     """Learn from the sounds that may be trained on.
 
-    Decodes the clips and lets the teacher listen to the cries (kept in the folder `cache` beside the run: minutes,
+    Decodes the clips and lets the teacher listen to them (kept in the folder `cache` beside the run: minutes,
     once), then takes STEPS steps, about half a second each. Started again after a kill, it goes on from the last
     checkpoint in the run folder.
 

@@ -26,7 +26,7 @@ GRID_SAMPLES = 3840  # 0.24 s: twice per hop of our windows
 CLASSES = 521
 CRY_CLASSES = slice(19, 21)  # 'Crying, sobbing' and 'Baby cry, infant cry'
 LAUGH_CLASSES = slice(13, 18)  # 'Laughter', 'Baby laughter', 'Giggle', 'Snicker', 'Belly laugh'
-LAUGHS = 5
+LAUGHS = LAUGH_CLASSES.stop - LAUGH_CLASSES.start
 HEARD_AT, HEARD_IN = 0.2, 100  # a class is worth learning where the teacher gives it so much in so many windows
 
 Scores = npt.NDArray[np.float32]

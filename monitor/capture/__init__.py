@@ -3,7 +3,7 @@
 One thread a room; the thread-free core is `Segmenter`.
 """
 
-from monitor.capture.judge import FULL_SCALE, QUIET_DBFS, Judge
+from monitor.capture.judge import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, Judge
 from monitor.capture.loop import Capture
 from monitor.capture.microphone import MicrophoneSource, microphones
 from monitor.capture.pulse import PulseSource, pulse_sources
@@ -12,6 +12,7 @@ from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
 
 __all__ = [
+    "CLIPPED_SHARE",
     "FULL_SCALE",
     "QUIET_DBFS",
     "AudioSource",

@@ -4,6 +4,7 @@ PortAudio cannot see an unplugged device, and starting it anew stops every strea
 may hang with its server. In a child each is one room's affair, and recovery is a new child.
 """
 
+import abc
 import contextlib
 import os
 import re
@@ -109,7 +110,7 @@ class Child:
         return [line.decode(errors="replace") for line in lines]
 
 
-class ChildSource:
+class ChildSource(abc.ABC):
     """An `AudioSource` whose samples come from a child process; a kind of source says which, and reads its words.
 
     Attributes:
@@ -157,22 +158,22 @@ class ChildSource:
         if child is not None:
             child.close()
 
+    @abc.abstractmethod
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Return the child's command line, and what is different in its environment; blocks at most about 2 s.
 
         Raises:
             SourceError: There is nothing to start.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def hear(self, line: str) -> None:
         """Take a line of the child's stderr, said before the samples that come with it were written.
 
         Raises:
             SourceError: The samples must not be used.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def broken(self) -> SourceError:
         """Return why the child ended by itself, as far as it said."""
-        raise NotImplementedError

@@ -13,7 +13,7 @@ JUDGED_S: Final = 45.0
 CLIPPED_OVER_S: Final = 30
 FULL_SCALE: Final = 32_760
 CLIPPED_SHARE: Final = 0.001
-"""Samples at full scale: a door that slams has fewer in `CLIPPED_OVER_S`, a gain that is too high more."""
+"""Of the samples, at full scale: a door that slams has fewer in `CLIPPED_OVER_S`, a gain that is too high more."""
 
 QUIET_DBFS: Final = -75.0
 """The quietest room through a working microphone is well above this; below it is the converter's own noise."""

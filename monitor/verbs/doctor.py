@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from monitor.app import broker_of, source_of
-from monitor.capture import FULL_SCALE, QUIET_DBFS, AudioSource, Segmenter, SourceEnded
+from monitor.capture import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, AudioSource, Segmenter, SourceEnded
 from monitor.config import Config, Loaded, MqttConfig, RoomConfig
 from monitor.errors import MonitorError, SourceError, StoreError
 from monitor.publish import Messages, Probe, past_episodes, try_to_write
@@ -28,9 +28,6 @@ LISTEN_S: Final = 3.0
 
 FIRST_SAMPLES_S: Final = 5.0
 """A source that gives nothing for so long counts as silent: the service would open it anew."""
-
-CLIPPED_SHARE: Final = 0.001
-"""One sample in a thousand at full scale: a door that slams does not do that in 3 s, a gain that is too high does."""
 
 FREE_BYTES: Final = 100_000_000
 """The history of years and a copy of it; with less, the rest of the system fails soon as well."""
