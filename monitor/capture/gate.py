@@ -59,6 +59,7 @@ class VoiceGate:
         self._heard_any = False
         self._voiced: deque[bool] = deque(maxlen=33)
         self._power: deque[float] = deque(maxlen=33)
+        self._recent: deque[float] = deque(maxlen=10)
         self._hold_frames = 0
 
     @property
@@ -72,12 +73,15 @@ class VoiceGate:
 
     def step(self, frames: Samples) -> None:
         """Hear int16 frames, shape (n, 480)."""
-        floats = frames.astype(np.float32)
+        floats = frames.astype(np.float64) / 32768.0
+        means = floats.mean(axis=1)
         # The variance, not the mean square: a converter's constant offset is no sound.
-        for frame, power in zip(frames, floats.var(axis=1) / 32768.0**2, strict=True):
+        powers = np.maximum(np.einsum("ij,ij->i", floats, floats) / FRAME_SAMPLES - means * means, 0.0)
+        for frame, power in zip(frames, powers.tolist(), strict=True):
             self._voiced.append(self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ))
-            self._power.append(float(power))
-            recent_dbfs = _dbfs(sum(list(self._power)[-10:]) / min(10, len(self._power)))
+            self._power.append(power)
+            self._recent.append(power)
+            recent_dbfs = _dbfs(sum(self._recent) / len(self._recent))
             self._follow_floor(recent_dbfs)
             rise_db = recent_dbfs - max(self.noise_floor_dbfs, LOWEST_FLOOR_DBFS)
             if sum(self._voiced) >= OPEN_VOICED or rise_db >= OPEN_RISE_DB:
