@@ -45,6 +45,7 @@ def write(folder: Path, evaluation: dict[str, Any], data_dir: Path) -> None:
         "steps": manifest["params"]["train"]["steps"],
         "weights": f"{_weights(folder / 'saved_model'):,}".replace(",", " "),
         "kilobytes": round((folder / "model.tflite").stat().st_size / 1000),
+        "seeds": manifest.get("seeds"),
     }
     (folder / CARD).write_text(text(evaluation, made), encoding="utf-8")
     plots.curves(evaluation, folder / PLOTS)
@@ -54,11 +55,11 @@ def write(folder: Path, evaluation: dict[str, Any], data_dir: Path) -> None:
 
 
 def text(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
-    """Return CARD.md of an evaluation; `made` says version, steps, weights and kilobytes."""
+    """Return CARD.md of an evaluation; `made` says version, steps, weights, kilobytes and seeds."""
     metrics = evaluation["metrics"]
     hard, validation = metrics["hard"], metrics["validation_clips"]
     filled = WORDS.read_text(encoding="utf-8").format(
-        **made,
+        **made | {"seeds": _seeds(made["seeds"])},
         **validation,
         draws=intervals.DRAWS,
         peer_need=peer.NEED,
@@ -87,6 +88,15 @@ def text(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
         tried=_tried(TRIED.read_text(encoding="utf-8")),
     )
     return "\n\n".join(_wrapped(block) for block in filled.strip().split("\n\n")) + "\n"
+
+
+def _seeds(compared: dict[str, Any] | None) -> str:
+    """Return the section of the seeds among which this one was chosen; where it was not, a line that says so."""
+    if not compared:
+        return "One run of one seed."
+    names = list(next(iter(compared["figures"].values())))
+    rows = ((seed, *(_figure(row[name]) for name in names)) for seed, row in compared["figures"].items())
+    return f"Chosen: seed {compared['chosen']}.\n\n{_table(('seed', *names), rows)}"
 
 
 def _ranking(rows: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
-"""From the lists of clips to rows, from rows to a split that shares no source, from files to samples."""
+"""From lists or folders of clips to rows, from rows to a split that shares no source, from files to samples."""
 
 import csv
 import dataclasses
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ CRY = "cry"
 UNVERIFIED = "unverified"  # neither cry nor other: left out of training and of every figure
 KEPT_BACK_LISTS = ("extra/", "more/")
 KEPT_BACK_OF = 10  # one source in ten
+VALIDATION_OF = 5  # of a folder without lists: one source in five
+SOUNDS = (".wav", ".flac", ".ogg")
+HOUSEHOLD = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")  # how donateacry's file names begin
 
 Waveform = npt.NDArray[np.float32]
 
@@ -55,11 +59,13 @@ class Split:
 
 
 def read_clips(data_dir: Path) -> list[Clip]:
-    """Return the rows of all lists in `data_dir`.
+    """Return the rows of all lists in `data_dir`; without lists, the sounds of its folders, which are their labels.
 
     Raises:
-        DataError: the folder or one of its lists is not there.
+        DataError: one of several lists is not there, or there is neither a list nor a sound.
     """
+    if not any((data_dir / name).is_file() for name in LISTS):
+        return _in_folders(data_dir)
     clips = []
     for name in LISTS:
         path = data_dir / name
@@ -80,6 +86,24 @@ def read_clips(data_dir: Path) -> list[Clip]:
     return clips
 
 
+def _in_folders(data_dir: Path) -> list[Clip]:
+    """Return the clips `label/*.wav`; a file is a source of its own, but for those of one household in donateacry."""
+    paths = sorted(path for path in data_dir.glob("*/*") if path.suffix.lower() in SOUNDS)
+    if not paths:
+        raise DataError(f"no sounds in {data_dir}: give with --data a folder that holds {LISTS[0]}, or label/*.wav")
+    return [
+        Clip(
+            file=path.relative_to(data_dir).as_posix(),
+            corpus=data_dir.name,
+            source=found[0] if (found := HOUSEHOLD.match(path.stem)) else path.stem,
+            label=path.parent.name,
+            may_train=True,
+            licence="",
+        )
+        for path in paths
+    ]
+
+
 def twins(data_dir: Path) -> list[tuple[str, str]]:
     """Return pairs of files that are one recording: with its full band, and with nothing above 4 kHz."""
     with (data_dir / "extra/metadata.csv").open(newline="", encoding="utf-8") as lines:
@@ -87,15 +111,17 @@ def twins(data_dir: Path) -> list[tuple[str, str]]:
 
 
 def validation_sources(data_dir: Path) -> frozenset[str]:
-    """Return the sources that no model may learn from.
+    """Return the sources that no model may learn from: those listed, or of a folder without lists one in five.
 
     Raises:
-        DataError: their list is not there.
+        DataError: there are lists of clips, but none of sources.
     """
     path = data_dir / VALIDATION_LIST
-    if not path.is_file():
+    if path.is_file():
+        return frozenset(path.read_text(encoding="utf-8").split())
+    if any((data_dir / name).is_file() for name in LISTS):
         raise DataError(f"no list of validation sources at {path}: give the folder that holds it with --data")
-    return frozenset(path.read_text(encoding="utf-8").split())
+    return frozenset(clip.source for clip in _in_folders(data_dir) if _drawn(clip.source, VALIDATION_OF))
 
 
 def split(clips: Iterable[Clip], held_out: frozenset[str]) -> Split:
@@ -112,8 +138,12 @@ def split(clips: Iterable[Clip], held_out: frozenset[str]) -> Split:
 
 def is_kept_back(clip: Clip) -> bool:
     """Whether a clip without a cry is kept from training, to choose thresholds on: a tenth of the extra sources."""
-    draw = hashlib.sha256(clip.source.encode()).digest()[0] % KEPT_BACK_OF
-    return not clip.is_cry and clip.file.startswith(KEPT_BACK_LISTS) and draw == 0
+    return not clip.is_cry and clip.file.startswith(KEPT_BACK_LISTS) and _drawn(clip.source, KEPT_BACK_OF)
+
+
+def _drawn(source: str, one_in: int) -> bool:
+    """Return whether a source is among those drawn: always the same."""
+    return hashlib.sha256(source.encode()).digest()[0] % one_in == 0
 
 
 def kept_back(clips: Iterable[Clip], held_out: frozenset[str]) -> list[Clip]:
@@ -199,16 +229,24 @@ def load(clips: Sequence[Clip], data_dir: Path, cache_dir: Path, *, lossy: bool)
     return Sounds(np.load(flat_path, mmap_mode="r"), np.load(ends_path))
 
 
+def validation(data_dir: Path) -> tuple[tuple[Clip, ...], list[Samples]]:
+    """Return the validation clips and their sounds, int16[n] each."""
+    clips = split(read_clips(data_dir), validation_sources(data_dir)).validation
+    return clips, [read_samples(data_dir / clip.file) for clip in clips]
+
+
 def real_windows(data_dir: Path, window_samples: int) -> Waveform:
     """Return the first window of every validation clip, float32[n, window_samples]: to compare forms of a model on."""
-    clips = split(read_clips(data_dir), validation_sources(data_dir)).validation
-    sounds = [read_samples(data_dir / clip.file)[:window_samples] for clip in clips]
-    return np.stack([to_float(np.pad(sound, (0, window_samples - len(sound)))) for sound in sounds])
+    starts = [sound[:window_samples] for sound in validation(data_dir)[1]]
+    return np.stack([to_float(np.pad(start, (0, window_samples - len(start)))) for start in starts])
 
 
 def digest(data_dir: Path) -> str:
-    """Return the SHA-256 of the lists: which edition of the data this is."""
+    """Return the SHA-256 of the lists, without lists that of the clips' names: which edition of the data this is."""
     total = hashlib.sha256()
-    for name in (*LISTS, VALIDATION_LIST):
-        total.update((data_dir / name).read_bytes())
+    lists = [data_dir / name for name in (*LISTS, VALIDATION_LIST) if (data_dir / name).is_file()]
+    for path in lists:
+        total.update(path.read_bytes())
+    if not lists:
+        total.update("\n".join(clip.file for clip in _in_folders(data_dir)).encode())
     return total.hexdigest()

@@ -46,6 +46,11 @@ def live_function(model: keras.Model) -> Function:
     return function
 
 
+def whole_function(model: keras.Model, params: Params) -> Function:
+    """Return what ships of a trained model, whole, as the monitor calls it."""
+    return live_function(shipping.parts(model, params).whole)
+
+
 def as_model(function: Function, thresholds: dict[str, dict[str, Any]], params: WindowParams) -> Model:
     """Return a model that is not on disk yet, so that the monitor's own line can run it."""
     return Model(Manifest.model_validate(manifest("cry", "0", thresholds, params)), "tensorflow", function)
@@ -54,7 +59,7 @@ def as_model(function: Function, thresholds: dict[str, dict[str, Any]], params: 
 def of_run(run: Path, data_dir: Path, peer_path: Path, cache_dir: Path, pool: Executor) -> Task:
     """Return the task of judging a finished run, and of choosing its thresholds."""
     model, params = train.load(run)
-    function = live_function(shipping.parts(model, params).whole)
+    function = whole_function(model, params)
     return Task(
         ears=Ears(function, peer_path, cache_dir, params.window, pool),
         data_dir=data_dir,
@@ -87,6 +92,7 @@ def export(
     real_windows: Waveforms,
     target: Path,
     data_dir: Path,
+    seeds: dict[str, Any] | None = None,
 ) -> Path:
     """Write what ships of the model to the folder `target`, whole or not at all.
 
@@ -100,6 +106,7 @@ def export(
         real_windows: float32[n, window_samples], to compare the forms on; not kept.
         target: the folder, replaced.
         data_dir: the data that it learnt from.
+        seeds: the figures by which it was chosen among its like, by seed, as `compare` gave them.
 
     Returns:
         `target`.
@@ -126,6 +133,7 @@ def export(
                 "data": {"lists_sha256": data.digest(data_dir)},
                 "code": code_version(),
                 "params": params.as_dict(),
+                "seeds": seeds or {},
             },
         )
         describe(folder, evaluation, data_dir)

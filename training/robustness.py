@@ -87,6 +87,11 @@ def measure(judged: Judged, sounds: Sounds, ears: Ears, rule: Threshold, told: T
     return rows
 
 
+def softer(sounds: Sounds, db: float) -> list[Samples]:
+    """Return the clips `db` louder (softer where it is negative), as the condition `level` gives them."""
+    return [_changed(_louder(db), sound, number) for number, sound in enumerate(sounds)]
+
+
 def _both(heard: Heard, rule: Threshold) -> Iterator[tuple[str, hearing.Scores, clips.Mask]]:
     """Yield who hears, the best score of each clip, and which clips start an episode."""
     yield "model", hearing.best(heard.ours), hearing.started(heard.ours, rule)

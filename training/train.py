@@ -17,7 +17,7 @@ from training.augment import Augmenter, Batch, Mined
 from training.params import Params, TrainParams
 
 SETTINGS = "params.json"
-LOG = "log.jsonl"
+BOARD = "board"  # for TensorBoard
 WEIGHTS = "average.weights.h5"
 AHEAD = 3  # batches made while the network learns from one
 
@@ -56,8 +56,8 @@ def prepare(data_dir: Path, teacher_path: Path, cache_dir: Path, params: Params)
 def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console) -> keras.Model:
     """Train until `params.train.steps`, from the last checkpoint in `run_dir` if there is one.
 
-    The run folder receives every setting (params.json), a line a checkpoint (log.jsonl), the last two checkpoints
-    and the averaged weights.
+    The run folder receives every setting (params.json), the last two checkpoints, the averaged weights, and for
+    TensorBoard loss and learning rate at each checkpoint (board).
 
     Returns:
         the model with averaged weights.
@@ -70,6 +70,7 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
     if checkpoints.restore_or_initialize():
         console.print(f"going on from step {int(state.step)}")
     learn = tf.function(_learn, jit_compile=False)
+    board = tf.summary.create_file_writer(str(run_dir / BOARD))
     losses = []
     first = int(state.step)
     for batch in _progress(_stages(augmenter, state, params, run_dir), params, first, console):
@@ -78,8 +79,10 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
         if step % params.train.checkpoint_steps == 0 or step == params.train.steps:
             loss, losses = float(np.mean(losses)), []
             checkpoints.save(checkpoint_number=step)
-            with (run_dir / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps({"step": step, "loss": round(loss, 5)}) + "\n")
+            with board.as_default(step):
+                tf.summary.scalar("loss", loss)
+                tf.summary.scalar("learning rate", state.optimizer.learning_rate)
+            board.flush()
             console.print(f"step {step} loss {loss:.4f}")
     shipping = network.shipping(state.average, params, augmenter.classes)
     shipping.save_weights(run_dir / WEIGHTS)

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,28 @@ def test_an_absent_folder_is_named(tmp_path: Path) -> None:
     """Without data the error says which path was looked for."""
     with pytest.raises(data.DataError, match="nowhere"):
         data.read_clips(tmp_path / "nowhere")
+
+
+def test_folders_of_sounds_are_labels(tmp_path: Path) -> None:
+    """Without lists a folder's name is the label, a household stays together, and some sources validate."""
+    homes = [f"0D1AD73E-4C5E-45F3-85C4-{number:012d}" for number in range(20)]
+    for name in [f"cry/{home}-{take}.wav" for home in homes for take in "ab"] + ["music/waltz.flac", "notes.txt"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    rows, held_out = data.read_clips(tmp_path), data.validation_sources(tmp_path)
+    assert {clip.source for clip in rows} == {*homes, "waltz"}
+    assert [clip.label for clip in rows] == ["cry"] * 40 + ["music"]
+    assert held_out
+    assert held_out < {clip.source for clip in rows}
+    (tmp_path / "music/waltz.flac").unlink()
+    assert data.digest(tmp_path) != hashlib.sha256().hexdigest()
+
+
+def test_one_missing_list_is_named(data_dir: Path) -> None:
+    """Where there is one list, all must be there: half the data is no other data."""
+    (data_dir / data.LISTS[1]).unlink()
+    with pytest.raises(data.DataError, match=r"extra/metadata\.csv"):
+        data.read_clips(data_dir)
 
 
 def test_sounds_are_decoded_once(data_dir: Path, tmp_path: Path) -> None:
