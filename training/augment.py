@@ -20,10 +20,11 @@ Spectrum = npt.NDArray[np.complex64]
 Rng = np.random.Generator
 
 # Drawing by source, then by how easily a label is taken for a cry: laughs gave the peer nearly all its false alarms.
-LABEL_WEIGHTS = {"laugh": 3.0, "child_speech": 2.5, "child_vocal": 4.0, "baby_vocal": 8.0, "cat": 8.0, "everyday": 4.0}
+LABEL_WEIGHTS = {"laugh": 3.0, "child_speech": 2.5, "child_vocal": 4.0, "baby_vocal": 8.0, "cat": 20.0, "everyday": 4.0}
 LABEL_WEIGHTS |= {"background": 2.0, "animal": 2.0, "singing": 2.0, "household": 1.5, "alarm": 1.5}
 NOISE_S = 60
 ROOMS = 64
+MASK_FROM_HZ = (60.0, 5400.0)
 ACTIVE_DB = 20.0  # a frame this far under the loud ones is a pause
 
 
@@ -42,6 +43,7 @@ class Example(NamedTuple):
     target: float
     weight: float
     heard: Array  # float32[classes]
+    odds: Array  # float32[521]
 
 
 class Batch(NamedTuple):
@@ -51,6 +53,7 @@ class Batch(NamedTuple):
     targets: Array  # float32[batch, 1]
     weights: Array  # float32[batch]
     heard: Array  # float32[batch, classes], what else the teacher hears
+    odds: Array  # float32[batch, 521], what it says of every class: `teacher.Odds`
 
 
 def active_level_dbfs(sound: Array) -> float:
@@ -119,6 +122,8 @@ class Augmenter:
         self.classes = teacher.worth_learning(heard)
         self.cry_heard = [teacher.cry(scores) for scores in heard]
         self.heard = [scores[:, self.classes].astype(np.float32) for scores in heard]
+        self.odds = teacher.Odds(heard)
+        self.odds_heard = [self.odds(scores) for scores in heard]
         self.levels_dbfs = np.array([active_level_dbfs(to_float(plain[i])) for i in range(len(plain))])
         loud = self.levels_dbfs > -75.0  # 0.3 % of the clips are all but silent: nothing to learn from by level
         self.cries = np.array([i for i, clip in enumerate(clips) if clip.is_cry and loud[i]])
@@ -140,8 +145,8 @@ class Augmenter:
         """Return the batch of `step`; with `mined`, part of the negatives are drawn from there."""
         rng = np.random.default_rng((self.params.train.seed, step))
         made = [self._example(rng, mined) for _ in range(self.params.train.batch)]
-        columns = [np.array([row[i] for row in made], np.float32) for i in range(4)]
-        return Batch(columns[0], columns[1][:, None], columns[2], columns[3])
+        columns = [np.array([row[i] for row in made], np.float32) for i in range(5)]
+        return Batch(columns[0], columns[1][:, None], *columns[2:])
 
     def negative(self, rng: Rng, index: int, start: int | None) -> Array:
         """Return a window of clip `index` (about `start`, or anywhere) after all that may happen to it."""
@@ -154,7 +159,8 @@ class Augmenter:
         window = self.params.window.window_samples
         if not cry and rng.random() < augment.silence_share:
             nothing = np.zeros(len(self.classes), np.float32)
-            return Example(self._microphone(rng, np.zeros(window, np.float32), np.inf), 0.0, 1.0, nothing)
+            silence = self._microphone(rng, np.zeros(window, np.float32), np.inf)
+            return Example(silence, 0.0, 1.0, nothing, self.odds.nothing)
         if cry:
             return self._render(rng, int(rng.choice(self.cries, p=self.cry_chances)), None, cry=True)
         if mined and rng.random() < augment.mined_share:
@@ -169,7 +175,7 @@ class Augmenter:
         wild = not cry and rng.random() < augment.wild_share
         spectrum, start, length = self._sound(rng, index, start, wild=wild)
         target = teacher.target(self.cry_heard[index], start, length, self.params.target) if cry else 0.0
-        heard = self.heard[index][teacher.inside(len(self.heard[index]), start, length)].max(axis=0)
+        heard, odds = self._heard(index, start, length)
         doubt = self.params.target.doubt
         weight = doubt + (1 - doubt) * target if cry else 1.0
         if rng.random() < augment.reverb_share:
@@ -183,16 +189,24 @@ class Augmenter:
             gain_db = level - rng.uniform(*augment.mix_snr_db) - self.levels_dbfs[under]
             spectrum += other * np.float32(10 ** (gain_db / 20))
         equal = equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
+        if rng.random() < augment.mask_share:
+            low = np.exp2(rng.uniform(*np.log2(MASK_FROM_HZ)))
+            high = low * np.exp2(rng.uniform(*augment.mask_octaves))
+            equal[(self.hertz >= low) & (self.hertz < high)] *= 10 ** (-rng.uniform(*augment.mask_db) / 20)
         wave = scipy.fft.irfft(spectrum * equal, window)
         if not cry and rng.random() < augment.join_share:
             after = int(rng.choice(self.others, p=self.other_chances))
             other, start, length = self._sound(rng, after)
-            later = self.heard[after][teacher.inside(len(self.heard[after]), start, length)].max(axis=0)
-            heard = np.maximum(heard, later)
+            heard, odds = map(np.maximum, (heard, odds), self._heard(after, start, length))
             gain = np.float32(10 ** ((level + rng.uniform(-10.0, 10.0) - self.levels_dbfs[after]) / 20))
             cut = int(rng.integers(window // 6, window - window // 6))
             wave[cut:] = scipy.fft.irfft(other * equal * gain, window)[cut:]
-        return Example(self._microphone(rng, wave, level), target, weight, heard)
+        return Example(self._microphone(rng, wave, level), target, weight, heard, odds)
+
+    def _heard(self, index: int, start: int, length: int) -> tuple[Array, Array]:
+        """Return what the teacher hears in [start, start + length) of clip `index`: scores and odds, at their most."""
+        within = teacher.inside(len(self.heard[index]), start, length)
+        return self.heard[index][within].max(axis=0), self.odds_heard[index][within].max(axis=0)
 
     def _sound(
         self, rng: Rng, index: int, start: int | None = None, *, wild: bool = False

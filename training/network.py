@@ -22,8 +22,7 @@ class Block(NamedTuple):
 
 # What is left of (frames, bands) = (148, 64) after each row. Separable rows cost a ninth of plain ones.
 TABLE = (
-    Block("conv", 5, 24, 2),  # 74, 32
-    Block("separable", 3, 32, 1),
+    Block("conv", 5, 16, 2),  # 74, 32; LiteRT computes sixteen channels as fast as nine
     Block("separable", 3, 48, 2),  # 37, 16
     Block("separable", 3, 64, 1),
     Block("separable", 3, 96, 2),  # 19, 8
@@ -38,8 +37,9 @@ SCALE = 0.25  # log-mel values lie within about +-4 of their mean
 def build(params: Params, classes: int = 0) -> keras.Model:
     """Return a model of float32[n, window_samples] in [-1, 1) named `waveform` to {"cry": float32[n, 1]} in 0..1.
 
-    In what ships, a laugh that is heard counts against the cry. With `classes`, for training, both stand side by side:
-    a second output is `teacher`, float32[n, classes] in 0..1, what else is heard.
+    In what ships, a laugh that is heard counts against the cry. With `classes`, for training, they stand side by side:
+    further outputs are `teacher`, float32[n, classes] in 0..1, what else is heard, and `odds`, float32[n, 521], the
+    teacher's of all its classes.
     Batch normalisation is the one layer that looks across examples, and only while training.
     """
     waveform = keras.Input((params.window.window_samples,), dtype="float32", name="waveform")
@@ -60,6 +60,7 @@ def build(params: Params, classes: int = 0) -> keras.Model:
     outputs = {}
     if classes:
         outputs["teacher"] = keras.layers.Dense(classes, activation="sigmoid", name="teacher")(pooled)
+        outputs["odds"] = keras.layers.Dense(teacher.CLASSES, name="teacher_odds")(pooled)
     else:
         laugh = keras.ops.max(keras.layers.Dense(teacher.LAUGHS, name="laugh")(pooled), axis=-1, keepdims=True)
         odds = odds - params.laugh.weight * keras.ops.relu(laugh - params.laugh.from_odds)

@@ -85,7 +85,10 @@ class AugmentParams:
     reverb_share: float = 0.25
     reverb_rt60_s: tuple[float, float] = (0.15, 0.6)
     silence_share: float = 0.04  # of the negatives: nothing but the noise floor
-    wild_share: float = 0.15  # of the negatives play at a `wild_speed`: it lifts a grown voice to a baby's pitch
+    mask_share: float = 0.3  # of the windows lose a band, as beside a wall or under a blanket: no one band may decide
+    mask_octaves: tuple[float, float] = (0.3, 1.5)
+    mask_db: tuple[float, float] = (10.0, 40.0)
+    wild_share: float = 0.35  # of the negatives play at a `wild_speed`: it lifts a grown voice to a baby's pitch
     wild_speed: tuple[float, float] = (0.7, 1.6)
     join_share: float = 0.15  # of the negatives break off for another one within the window
     mined_share: float = 0.3  # of the negatives are windows that `mining` found, the rest are drawn by source
@@ -95,7 +98,7 @@ class AugmentParams:
 class TrainParams:
     """The optimisation."""
 
-    steps: int = 4000
+    steps: int = 4500
     batch: int = 128
     peak_rate: float = 3e-3
     warmup_steps: int = 60
@@ -103,7 +106,8 @@ class TrainParams:
     average_decay: float = 0.995  # of the weights, per step: what is exported is the average
     checkpoint_steps: int = 100
     seed: int = 20
-    teacher_weight: float = 0.15  # of the loss of a class that the teacher hears, beside the cry's
+    teacher_weight: float = 0.15  # of the loss of a voice that the teacher hears, beside the cry's
+    odds_weight: float = 1.0  # of the mean square by which all the teacher's odds are missed
     mine_every: int = 1000  # steps between two searches for hard negatives; none before the first
 
 

@@ -26,7 +26,10 @@ GRID_SAMPLES = 3840  # 0.24 s: twice per hop of our windows
 CLASSES = 521
 CRY_CLASSES = slice(19, 21)  # 'Crying, sobbing' and 'Baby cry, infant cry'
 LAUGH_CLASSES = slice(13, 18)  # 'Laughter', 'Baby laughter', 'Giggle', 'Snicker', 'Belly laugh'
+VOICES = slice(0, 81)  # of people and of animals in the house: what is taken for a cry
 LAUGHS = LAUGH_CLASSES.stop - LAUGH_CLASSES.start
+LEAST_SCORE = 1e-4  # smaller ones are noise
+LEAST_STD = 0.7  # of a class's odds: what the teacher never hears is not worth fitting
 HEARD_AT, HEARD_IN = 0.2, 100  # a class is worth learning where the teacher gives it so much in so many windows
 
 Scores = npt.NDArray[np.float32]
@@ -60,13 +63,39 @@ def cry(heard: npt.NDArray[np.floating[Any]]) -> Scores:
 
 
 def worth_learning(heard: Sequence[Heard]) -> npt.NDArray[np.int64]:
-    """Return the classes that the teacher hears often enough in the clips, int64[classes].
+    """Return the voices that the teacher hears often enough in the clips, int64[classes].
 
     All of the laughs, which the network needs afterwards, and none of the cries, which have targets of their own.
     """
     often = np.sum([(scores > HEARD_AT).sum(axis=0) for scores in heard], axis=0) >= HEARD_IN
+    often[VOICES.stop :] = False
     often[CRY_CLASSES], often[LAUGH_CLASSES] = False, True
     return np.flatnonzero(often)
+
+
+class Odds:
+    """The teacher's odds, a class's standardised over all that it said of the clips.
+
+    A score near 0 hides how far from a cat a sound is; odds say it, and so all of 521 classes say something of any
+    sound. Scores of what is seldom heard are learnt beside them, since odds fitted by least squares are timid there.
+
+    Attributes:
+        nothing: what is said of silence, float32[521].
+    """
+
+    def __init__(self, heard: Sequence[Heard]) -> None:
+        odds = np.concatenate([_odds(scores) for scores in heard])
+        self._mean, self._std = odds.mean(axis=0), np.maximum(odds.std(axis=0), LEAST_STD)
+        self.nothing = self(np.zeros(CLASSES, np.float16))
+
+    def __call__(self, heard: Heard) -> Scores:
+        """Return float32[..., 521] of scores float16[..., 521]."""
+        return np.asarray((_odds(heard) - self._mean) / self._std, np.float32)
+
+
+def _odds(heard: Heard) -> Scores:
+    scores = np.clip(heard.astype(np.float32), LEAST_SCORE, 1 - LEAST_SCORE)
+    return np.log(scores / (1 - scores))
 
 
 def along(teacher: Teacher, samples: Samples) -> Heard:

@@ -115,6 +115,7 @@ def _learn(
     targets: tf.Tensor,
     weights: tf.Tensor,
     heard: tf.Tensor,
+    odds: tf.Tensor,
     params: TrainParams,
 ) -> tf.Tensor:
     """Take one step; return the loss. The average follows the batch statistics too, so it needs no second pass."""
@@ -125,6 +126,7 @@ def _learn(
         if "teacher" in said:
             each = keras.ops.binary_crossentropy(heard, said["teacher"])
             loss += params.teacher_weight * tf.reduce_mean(tf.reduce_sum(each, axis=-1))
+            loss += params.odds_weight * tf.reduce_mean(tf.square(odds - said["odds"]))
     state.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     # Early on the weights of a moment ago are worthless: the average starts short and grows to its full length.
     step = tf.cast(state.step, tf.float32)

@@ -18,7 +18,7 @@ def test_a_step_has_its_batch(made: Made) -> None:
 
 def test_batches_are_sound(made: Made) -> None:
     """Whatever happens to a sound, it stays a window of 16-bit sound, and its target from 0 to 1."""
-    waveforms, targets, weights, heard = made(64).batch(0)
+    waveforms, targets, weights, heard, odds = made(64).batch(0)
     assert waveforms.shape == (64, 24000)
     assert waveforms.dtype == targets.dtype == np.float32
     assert np.isfinite(waveforms).all()
@@ -27,6 +27,7 @@ def test_batches_are_sound(made: Made) -> None:
     assert targets.shape == (64, 1)
     assert weights.shape == (64,)
     assert heard.shape == (64, teacher.LAUGHS)
+    assert odds.shape == (64, teacher.CLASSES)
 
 
 def test_only_cries_have_targets(made: Made) -> None:
@@ -52,3 +53,13 @@ def test_noise_falls_as_told() -> None:
     power = np.abs(np.fft.rfft(augment.coloured_noise(np.random.default_rng(0), 160000, -3.0))) ** 2
     octave = [power[int(f * 10) : int(2 * f * 10)].mean() for f in (500, 1000)]
     assert 10 * np.log10(octave[1] / octave[0]) == pytest.approx(-3, abs=0.3)
+
+
+def test_a_masked_window_lacks_a_band(made: Made) -> None:
+    """What loses a band has the same sound elsewhere, and at least 10 dB less of it there."""
+    quiet = {"mix_share": 0.0, "reverb_share": 0.0, "low_pass_share": 0.0, "join_share": 0.0, "silence_share": 0.0}
+    before, after = (
+        np.abs(np.fft.rfft(made(32, mask_share=share, eq_db=0.0, **quiet).batch(0).waveforms)) for share in (0.0, 1.0)
+    )
+    power = [np.add.reduceat(one**2, np.arange(0, 12000, 100), axis=1) for one in (before, after)]
+    assert not np.allclose(power[0], power[1], rtol=0.5)

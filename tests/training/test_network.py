@@ -30,7 +30,7 @@ def test_a_laugh_counts_against_a_cry() -> None:
     trained = network.build(Params(), len(classes))
     waveforms = golden.waveforms(24000)
     said = {name: np.asarray(value) for name, value in trained(waveforms, training=False).items()}
-    odds = {name: np.log(value / (1 - value)) for name, value in said.items()}
+    odds = {name: np.log(said[name] / (1 - said[name])) for name in ("cry", "teacher")}
     params = Params(laugh=LaughParams(weight=0.5, from_odds=-1.0))
     shipped = np.asarray(network.shipping(trained, params, classes)(waveforms, training=False)["cry"])
     against = 0.5 * np.maximum(odds["teacher"][:, 1:6].max(axis=1, keepdims=True) + 1.0, 0)

@@ -28,3 +28,23 @@ def test_a_sure_teacher_is_believed() -> None:
 def test_windows_may_hang_over_the_ends(start: int) -> None:
     """A window that begins before the clip or ends after it has a target too."""
     assert 0 <= target([0.2, 0.9, 0.1], start) <= 1
+
+
+def test_voices_that_are_heard_are_worth_learning() -> None:
+    """Of the teacher's classes those of people and animals are learnt one by one, all laughs, no cry, and no music."""
+    heard = np.zeros((200, teacher.CLASSES), np.float16)
+    heard[:, [0, 20, 76, 132]] = 0.9  # speech, a baby's cry, a cat, music
+    assert teacher.worth_learning([heard]).tolist() == [0, 13, 14, 15, 16, 17, 76]
+
+
+def test_odds_tell_small_scores_apart() -> None:
+    """Odds have one scale whatever the class, differ where scores are all but 0, and stay finite at 0 and 1."""
+    scores = np.random.default_rng(0).uniform(1e-4, 0.01, (500, teacher.CLASSES)).astype(np.float16)
+    scores[:, 1:] *= 0.1
+    scores[:2, 2] = 0, 1
+    odds = teacher.Odds([scores])
+    found = odds(scores)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-3)
+    assert found[:, 0].std() == pytest.approx(1, abs=0.05)
+    assert (odds.nothing <= found[:, 0].max()).all()
