@@ -58,8 +58,8 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._file.close()
 
-    def blocks(self) -> Iterator[Samples]:
-        """Yield int16 arrays of about 0.24 s, 16 kHz, mono (the mean of the channels), to the end.
+    def blocks(self, block_s: float = BLOCK_S) -> Iterator[Samples]:
+        """Yield int16 arrays of about `block_s` seconds, 16 kHz, mono (the mean of the channels), to the end.
 
         Raises:
             AudioFileError: The file breaks off, or holds samples that are no numbers.
@@ -69,7 +69,7 @@ class Recording:
         heard = 0
         while True:
             try:
-                block = self._file.read(round(rate_hz * BLOCK_S), dtype="float32", always_2d=True)
+                block = self._file.read(round(rate_hz * block_s), dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise self._error(f"breaks off after {heard / rate_hz:.1f} s: {error.error_string}") from error
             if not np.isfinite(block).all():

@@ -13,6 +13,9 @@ from monitor.detect import Model, load_model, models_folder
 from monitor.errors import AudioFileError
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
+READ_S = 3.84
+"""Sixteen blocks of a microphone at once: reading costs a fifth of what they would, one by one."""
+
 
 def load_cry_model(config: ModelConfig) -> Model:
     """Load the configured cry model, or the one that is shipped.
@@ -43,7 +46,7 @@ def each_recording(files: list[Path], use: Callable[[Path, Recording, Iterator[S
                             yield block
                             progress.advance(task, len(block) / SAMPLE_RATE_HZ)
 
-                    use(path, recording, told(recording.blocks()))
+                    use(path, recording, told(recording.blocks(READ_S)))
                     progress.remove_task(task)
             except AudioFileError as error:
                 print(error, file=sys.stderr)  # noqa: T201 - a sentence for the person at the terminal
