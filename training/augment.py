@@ -188,11 +188,7 @@ class Augmenter:
             other, _, _ = self._sound(rng, under)
             gain_db = level - rng.uniform(*augment.mix_snr_db) - self.levels_dbfs[under]
             spectrum += other * np.float32(10 ** (gain_db / 20))
-        equal = equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
-        if rng.random() < augment.mask_share:
-            low = np.exp2(rng.uniform(*np.log2(MASK_FROM_HZ)))
-            high = low * np.exp2(rng.uniform(*augment.mask_octaves))
-            equal[(self.hertz >= low) & (self.hertz < high)] *= 10 ** (-rng.uniform(*augment.mask_db) / 20)
+        equal = self._response(rng)
         wave = scipy.fft.irfft(spectrum * equal, window)
         if not cry and rng.random() < augment.join_share:
             after = int(rng.choice(self.others, p=self.other_chances))
@@ -202,6 +198,16 @@ class Augmenter:
             cut = int(rng.integers(window // 6, window - window // 6))
             wave[cut:] = scipy.fft.irfft(other * equal * gain, window)[cut:]
         return Example(self._microphone(rng, wave, level), target, weight, heard, odds)
+
+    def _response(self, rng: Rng) -> Array:
+        """Return a microphone's gain at every frequency; some lack a band."""
+        augment = self.params.augment
+        gains = equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
+        if rng.random() < augment.mask_share:
+            low = np.exp2(rng.uniform(*np.log2(MASK_FROM_HZ)))
+            high = low * np.exp2(rng.uniform(*augment.mask_octaves))
+            gains[(self.hertz >= low) & (self.hertz < high)] *= 10 ** (-rng.uniform(*augment.mask_db) / 20)
+        return gains
 
     def _heard(self, index: int, start: int, length: int) -> tuple[Array, Array]:
         """Return what the teacher hears in [start, start + length) of clip `index`: scores and odds, at their most."""
