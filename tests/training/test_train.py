@@ -2,6 +2,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from rich.console import Console
@@ -30,3 +31,15 @@ def test_a_killed_run_goes_on(tmp_path: Path, made: Callable[..., Augmenter]) ->
     model, params = train.load(tmp_path / "run")
     assert params == whole
     assert model.count_params() > 0
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_seed_repeats(tmp_path: Path, made: Callable[..., Augmenter]) -> None:
+    """Two runs of one seed end with the same weights, bit by bit; another seed with others."""
+    settings = [TrainParams(steps=2, batch=4, seed=seed) for seed in (1, 1, 2)]
+    runs = [
+        train.train(Params(train=one), made(4), tmp_path / str(number), Console(quiet=True)).get_weights()
+        for number, one in enumerate(settings)
+    ]
+    assert all(np.array_equal(first, again) for first, again in zip(*runs[:2], strict=True))
+    assert not all(np.array_equal(first, other) for first, other in zip(*runs[1:], strict=True))
