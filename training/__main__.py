@@ -17,8 +17,11 @@ from training.params import Params, TrainParams
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the audio: it holds metadata.csv.")]
-Run = Annotated[Path, typer.Option(metavar="DIR", help="Folder of this run: settings, checkpoints, log, figures.")]
+Data = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of the audio: it holds metadata.csv, or a folder for each label.")
+]
+Run = Annotated[Path, typer.Option(metavar="DIR", help="Folder of this run: settings, checkpoints, board, figures.")]
+Runs = Annotated[Path, typer.Option(metavar="DIR", help="Folders of the runs, their seed behind it: runs/cry-20, ...")]
 Teacher = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="YAMNet as .tflite; default: peers/yamnet.tflite beside the data."),
@@ -45,15 +48,21 @@ def train(
     """Learn from the sounds that may be trained on.
 
     Decodes the clips and lets the teacher listen to them (kept in the folder `cache` beside the run: minutes,
-    once), then takes STEPS steps, about half a second each. Started again after a kill, it goes on from the last
+    once), then takes STEPS steps, about a third of a second each. Started again after a kill, it goes on from the last
     checkpoint in the run folder.
 
-    Never learns from a source in validation_sources.txt, nor from a clip whose licence does not let it.
+    Never learns from a source in validation_sources.txt, nor from a clip whose licence does not let it. Of a folder
+    without lists (cry/*.wav, music/*.wav, ...) one source in five is held out: a file, or a household of donateacry.
+
+    `tensorboard --logdir` of the run folder shows its curves.
     """
     from training import train as training  # noqa: PLC0415 - TensorFlow takes seconds; --help does not need it
 
     training.limit_threads(threads)
     params = Params(train=dataclasses.replace(TrainParams(), steps=steps, seed=seed))
+    if training.is_finished(run, params):
+        console.print(f"{run} is trained")
+        return
     augmenter = training.prepare(data, teacher or _peer(data), run.parent / "cache", params)
     training.train(params, augmenter, run, console)
     console.print(f"averaged weights are in {run / training.WEIGHTS}")
@@ -67,7 +76,7 @@ def compare(
     """Choose among runs that differ in their seed, by the validation clips alone.
 
     The best is the one with the highest mean recall where 0.5 to 5 % of the other clips come through, as recorded and
-    35 dB softer. Prints one JSON object, and leaves it in the folder of the best for `export`.
+    35 dB softer. Prints one JSON object, and leaves it in the folder of the best, where `export` finds it.
     """
     _compare(runs, data)
 
@@ -96,9 +105,11 @@ def evaluate(
     other rooms and noise; the public nights through the monitor's own line; two hours without a cry. About six
     minutes of two cores; the peer's scores are kept in the folder `cache` beside the run.
     """
+    from training import data as sounds_of  # noqa: PLC0415 - the same
     from training import evaluate as judge  # noqa: PLC0415 - the same
     from training import peer  # noqa: PLC0415 - the same
 
+    sounds_of.is_judgeable(data)
     if card or not model:
         from training import export as exporting  # noqa: PLC0415 - the same
 
@@ -134,7 +145,7 @@ def export(data: Data = DATA, run: Run = RUN, out: Out = OUT) -> None:
     evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     windows = sounds_of.real_windows(data, params.window.window_samples)
     out.parent.mkdir(parents=True, exist_ok=True)
-    seeds = json.loads((run / COMPARED).read_text(encoding="utf-8")) if (run / COMPARED).is_file() else None
+    seeds = json.loads((run / COMPARED).read_text(encoding="utf-8")) if (run / COMPARED).is_file() else {}
     exporting.export(trained, params, evaluation, windows, out, data, seeds)
     console.print(f"the model is in {out}")
 
@@ -142,7 +153,7 @@ def export(data: Data = DATA, run: Run = RUN, out: Out = OUT) -> None:
 @app.command("all")
 def everything(
     data: Data = DATA,
-    run: Run = RUN,
+    run: Runs = RUN,
     teacher: Teacher = None,
     out: Out = OUT,
     steps: Steps = TrainParams.steps,
@@ -150,10 +161,10 @@ def everything(
     seeds: Seeds = 1,
     threads: Threads = 1,
 ) -> None:
-    """Train, compare, evaluate and export, one after the other; started again, it does what is left.
+    """Train, compare, evaluate and export, one after the other; started again, it goes on where training was."""
+    from training import data as sounds_of  # noqa: PLC0415 - the same
 
-    A run's folder is RUN with its seed behind it.
-    """
+    sounds_of.is_judgeable(data)
     runs = [run.with_name(f"{run.name}-{seed + number}") for number in range(seeds)]
     for number, one in enumerate(runs):
         train(data, one, teacher, steps, seed + number, threads)
@@ -171,17 +182,20 @@ def _compare(runs: list[Path], data: Path) -> Path:
     from training import train as training  # noqa: PLC0415 - the same
 
     rows, sounds = sounds_of.validation(data)
-    trained = {str(run): training.load(run) for run in runs}
-    seed_of = {run: str(params.train.seed) for run, (_, params) in trained.items()}
-    figures = {
-        run: comparing.measure(exporting.whole_function(model, params), params.window, rows, sounds)
-        for run, (model, params) in trained.items()
-    }
-    best = comparing.choose(figures)
-    said = {"chosen": seed_of[best], "figures": {seed_of[run]: judge.plain(found) for run, found in figures.items()}}
-    (Path(best) / COMPARED).write_text(json.dumps(said) + "\n", encoding="utf-8")
+    trained = {run: training.load(run) for run in runs}
+    comparing.check({run: params for run, (_, params) in trained.items()})
+    figures, folders = {}, {}
+    for run, (model, params) in trained.items():
+        function = exporting.whole_function(model, params)
+        figures[params.train.seed] = comparing.measure(function, params.window, rows, sounds)
+        folders[params.train.seed] = run
+        (run / COMPARED).unlink(missing_ok=True)
+    seed = comparing.choose(figures)
+    said = {"chosen": seed, "figures": {str(one): judge.plain(found) for one, found in figures.items()}}
+    (folders[seed] / COMPARED).write_text(json.dumps(said) + "\n", encoding="utf-8")
     console.print_json(data=said)
-    return Path(best)
+    console.print(f"the best is {folders[seed]}")
+    return folders[seed]
 
 
 def _peer(data: Path) -> Path:

@@ -13,7 +13,7 @@ import scipy.fft
 
 from training import teacher
 from training.data import Clip, Sounds, is_kept_back, to_float, to_int16
-from training.params import Params
+from training.params import AugmentParams, Params
 
 Array = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.complex64]
@@ -24,7 +24,6 @@ LABEL_WEIGHTS = {"laugh": 3.0, "child_speech": 2.5, "child_vocal": 4.0, "baby_vo
 LABEL_WEIGHTS |= {"background": 2.0, "animal": 2.0, "singing": 2.0, "household": 1.5, "alarm": 1.5}
 NOISE_S = 60
 ROOMS = 64
-MASK_FROM_HZ = (60.0, 5400.0)
 ACTIVE_DB = 20.0  # a frame this far under the loud ones is a pause
 
 
@@ -37,13 +36,12 @@ class Mined(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One window, how much of a cry it is, how much that counts, and what else the teacher hears."""
+    """One window, how much of a cry it is, how much that counts, and what the teacher hears."""
 
     waveform: Array  # float32[window_samples]
     target: float
     weight: float
-    heard: Array  # float32[classes]
-    odds: Array  # float32[521]
+    heard: teacher.Heard  # float16[521]
 
 
 class Batch(NamedTuple):
@@ -62,11 +60,6 @@ def active_level_dbfs(sound: Array) -> float:
     power = np.square(frames, dtype=np.float64).mean(axis=1)
     loud = power[power >= np.percentile(power, 95) * 10 ** (-ACTIVE_DB / 10)]
     return float(10 * np.log10(max(loud.mean(), 1e-12)))
-
-
-def level_dbfs(sound: Array) -> float:
-    """Return the rms of a window in dB to full scale; -120 at least."""
-    return float(10 * np.log10(max(np.square(sound, dtype=np.float64).mean(), 1e-12)))
 
 
 def coloured_noise(rng: Rng, samples: int, slope_db_per_octave: float) -> Array:
@@ -88,6 +81,15 @@ def equaliser(rng: Rng, hertz: Array, points: int, most_db: float) -> Array:
     knots = np.linspace(np.log2(60.0), np.log2(8000.0), points)
     gains_db = rng.uniform(-most_db, most_db, points)
     return np.asarray(10 ** (np.interp(np.log2(np.maximum(hertz, 1.0)), knots, gains_db) / 20), np.float32)
+
+
+def missing_band(rng: Rng, hertz: Array, params: AugmentParams) -> Array:
+    """Return the gain at `hertz` where one band, of random place, width and depth, is all but gone."""
+    low = np.exp2(rng.uniform(*np.log2(params.mask_from_hz)))
+    high = low * np.exp2(rng.uniform(*params.mask_octaves))
+    gains = np.ones(len(hertz), np.float32)
+    gains[(hertz >= low) & (hertz < high)] = 10 ** (-rng.uniform(*params.mask_db) / 20)
+    return gains
 
 
 def room_response(rng: Rng, samples: int, rt60_s: float) -> Spectrum:
@@ -121,9 +123,8 @@ class Augmenter:
         self.plain, self.lossy, self.params = plain, lossy, params
         self.classes = teacher.worth_learning(heard)
         self.cry_heard = [teacher.cry(scores) for scores in heard]
-        self.heard = [scores[:, self.classes].astype(np.float32) for scores in heard]
+        self.heard = heard
         self.odds = teacher.Odds(heard)
-        self.odds_heard = [self.odds(scores) for scores in heard]
         self.levels_dbfs = np.array([active_level_dbfs(to_float(plain[i])) for i in range(len(plain))])
         loud = self.levels_dbfs > -75.0  # 0.3 % of the clips are all but silent: nothing to learn from by level
         self.cries = np.array([i for i, clip in enumerate(clips) if clip.is_cry and loud[i]])
@@ -145,8 +146,9 @@ class Augmenter:
         """Return the batch of `step`; with `mined`, part of the negatives are drawn from there."""
         rng = np.random.default_rng((self.params.train.seed, step))
         made = [self._example(rng, mined) for _ in range(self.params.train.batch)]
-        columns = [np.array([row[i] for row in made], np.float32) for i in range(5)]
-        return Batch(columns[0], columns[1][:, None], *columns[2:])
+        waveforms, targets, weights = (np.array([row[i] for row in made], np.float32) for i in range(3))
+        heard = np.stack([row.heard for row in made])
+        return Batch(waveforms, targets[:, None], weights, heard[:, self.classes].astype(np.float32), self.odds(heard))
 
     def negative(self, rng: Rng, index: int, start: int | None) -> Array:
         """Return a window of clip `index` (about `start`, or anywhere) after all that may happen to it."""
@@ -158,9 +160,8 @@ class Augmenter:
         cry = rng.random() < augment.cry_share
         window = self.params.window.window_samples
         if not cry and rng.random() < augment.silence_share:
-            nothing = np.zeros(len(self.classes), np.float32)
             silence = self._microphone(rng, np.zeros(window, np.float32), np.inf)
-            return Example(silence, 0.0, 1.0, nothing, self.odds.nothing)
+            return Example(silence, 0.0, 1.0, np.zeros(teacher.CLASSES, np.float16))
         if cry:
             return self._render(rng, int(rng.choice(self.cries, p=self.cry_chances)), None, cry=True)
         if mined and rng.random() < augment.mined_share:
@@ -175,7 +176,7 @@ class Augmenter:
         wild = not cry and rng.random() < augment.wild_share
         spectrum, start, length = self._sound(rng, index, start, wild=wild)
         target = teacher.target(self.cry_heard[index], start, length, self.params.target) if cry else 0.0
-        heard, odds = self._heard(index, start, length)
+        heard = self._heard(index, start, length)
         doubt = self.params.target.doubt
         weight = doubt + (1 - doubt) * target if cry else 1.0
         if rng.random() < augment.reverb_share:
@@ -193,26 +194,24 @@ class Augmenter:
         if not cry and rng.random() < augment.join_share:
             after = int(rng.choice(self.others, p=self.other_chances))
             other, start, length = self._sound(rng, after)
-            heard, odds = map(np.maximum, (heard, odds), self._heard(after, start, length))
+            heard = np.maximum(heard, self._heard(after, start, length))
             gain = np.float32(10 ** ((level + rng.uniform(-10.0, 10.0) - self.levels_dbfs[after]) / 20))
             cut = int(rng.integers(window // 6, window - window // 6))
             wave[cut:] = scipy.fft.irfft(other * equal * gain, window)[cut:]
-        return Example(self._microphone(rng, wave, level), target, weight, heard, odds)
+        return Example(self._microphone(rng, wave, level), target, weight, heard)
 
     def _response(self, rng: Rng) -> Array:
         """Return a microphone's gain at every frequency; some lack a band."""
         augment = self.params.augment
         gains = equaliser(rng, self.hertz, augment.eq_points, augment.eq_db)
         if rng.random() < augment.mask_share:
-            low = np.exp2(rng.uniform(*np.log2(MASK_FROM_HZ)))
-            high = low * np.exp2(rng.uniform(*augment.mask_octaves))
-            gains[(self.hertz >= low) & (self.hertz < high)] *= 10 ** (-rng.uniform(*augment.mask_db) / 20)
+            gains *= missing_band(rng, self.hertz, augment)
         return gains
 
-    def _heard(self, index: int, start: int, length: int) -> tuple[Array, Array]:
-        """Return what the teacher hears in [start, start + length) of clip `index`: scores and odds, at their most."""
+    def _heard(self, index: int, start: int, length: int) -> teacher.Heard:
+        """Return the highest score of each class in [start, start + length) of clip `index`, float16[521]."""
         within = teacher.inside(len(self.heard[index]), start, length)
-        return self.heard[index][within].max(axis=0), self.odds_heard[index][within].max(axis=0)
+        return np.asarray(self.heard[index][within].max(axis=0))
 
     def _sound(
         self, rng: Rng, index: int, start: int | None = None, *, wild: bool = False
@@ -240,7 +239,10 @@ class Augmenter:
         return out, start, length
 
     def _microphone(self, rng: Rng, wave: Array, level: float) -> Array:
-        """Return the window as a 16-bit microphone gives it: with noise, at most 5 dB over the sound's level."""
+        """Return the window as a 16-bit microphone gives it: with noise, at most 5 dB over the sound's level.
+
+        That is the level before a band went missing.
+        """
         augment = self.params.augment
         noise = self.noises[rng.integers(len(self.noises))]
         begin = rng.integers(len(noise) - len(wave))

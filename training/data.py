@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ KEPT_BACK_LISTS = ("extra/", "more/")
 KEPT_BACK_OF = 10  # one source in ten
 VALIDATION_OF = 5  # of a folder without lists: one source in five
 SOUNDS = (".wav", ".flac", ".ogg")
-HOUSEHOLD = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")  # how donateacry's file names begin
+# How the file names of donateacry begin: a phone's own number, here and there cut to eight digits.
+HOUSEHOLD = re.compile(r"(?:h[0-9a-f]{8}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?=-)")
 
 Waveform = npt.NDArray[np.float32]
 
@@ -50,8 +52,7 @@ class Clip:
         return self.label == CRY
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """Clips to learn from and clips to choose and judge by. No source is in both."""
 
     train: tuple[Clip, ...]
@@ -118,7 +119,7 @@ def validation_sources(data_dir: Path) -> frozenset[str]:
     """
     path = data_dir / VALIDATION_LIST
     if path.is_file():
-        return frozenset(path.read_text(encoding="utf-8").split())
+        return frozenset(path.read_text(encoding="utf-8").splitlines())
     if any((data_dir / name).is_file() for name in LISTS):
         raise DataError(f"no list of validation sources at {path}: give the folder that holds it with --data")
     return frozenset(clip.source for clip in _in_folders(data_dir) if _drawn(clip.source, VALIDATION_OF))
@@ -134,6 +135,34 @@ def split(clips: Iterable[Clip], held_out: frozenset[str]) -> Split:
         train=tuple(clip for clip in known if clip.may_train and clip.source not in held_out),
         validation=tuple(clip for clip in known if clip.source in held_out),
     )
+
+
+def sides(data_dir: Path) -> Split:
+    """Return what `data_dir` has to learn from and to judge by.
+
+    Raises:
+        DataError: one of the sides lacks cries, or lacks other sounds.
+    """
+    found = split(read_clips(data_dir), validation_sources(data_dir))
+    for side, clips in found._asdict().items():
+        if len({clip.is_cry for clip in clips}) < 2:
+            fix = f"name it {CRY!r} in {LISTS[0]} or as a folder, with more than a few sources"
+            raise DataError(
+                f"{data_dir} has no cry, or nothing but cries, for {side}: a cry is what is labelled so; {fix}"
+            )
+    return found
+
+
+def is_judgeable(data_dir: Path) -> None:
+    """Say what an evaluation lacks.
+
+    Raises:
+        DataError: `data_dir` is no more than clips: no lists, no nights.
+    """
+    for name in (*LISTS, "night/night.csv"):
+        if not (data_dir / name).is_file():
+            fix = "a folder of sounds alone is for `train` and `compare`"
+            raise DataError(f"no {name} in {data_dir}: an evaluation needs the lists and the nights; {fix}")
 
 
 def is_kept_back(clip: Clip) -> bool:
@@ -231,7 +260,7 @@ def load(clips: Sequence[Clip], data_dir: Path, cache_dir: Path, *, lossy: bool)
 
 def validation(data_dir: Path) -> tuple[tuple[Clip, ...], list[Samples]]:
     """Return the validation clips and their sounds, int16[n] each."""
-    clips = split(read_clips(data_dir), validation_sources(data_dir)).validation
+    clips = sides(data_dir).validation
     return clips, [read_samples(data_dir / clip.file) for clip in clips]
 
 
@@ -242,11 +271,11 @@ def real_windows(data_dir: Path, window_samples: int) -> Waveform:
 
 
 def digest(data_dir: Path) -> str:
-    """Return the SHA-256 of the lists, without lists that of the clips' names: which edition of the data this is."""
+    """Return the SHA-256 of the lists, without lists that of all sounds: which edition of the data this is."""
     total = hashlib.sha256()
-    lists = [data_dir / name for name in (*LISTS, VALIDATION_LIST) if (data_dir / name).is_file()]
-    for path in lists:
-        total.update(path.read_bytes())
-    if not lists:
-        total.update("\n".join(clip.file for clip in _in_folders(data_dir)).encode())
+    paths = [data_dir / name for name in (*LISTS, VALIDATION_LIST) if (data_dir / name).is_file()]
+    if not (data_dir / LISTS[0]).is_file():
+        paths += [data_dir / clip.file for clip in _in_folders(data_dir)]
+    for path in paths:
+        total.update(path.relative_to(data_dir).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

@@ -92,7 +92,7 @@ def export(
     real_windows: Waveforms,
     target: Path,
     data_dir: Path,
-    seeds: dict[str, Any] | None = None,
+    seeds: dict[str, Any],
 ) -> Path:
     """Write what ships of the model to the folder `target`, whole or not at all.
 
@@ -106,7 +106,7 @@ def export(
         real_windows: float32[n, window_samples], to compare the forms on; not kept.
         target: the folder, replaced.
         data_dir: the data that it learnt from.
-        seeds: the figures by which it was chosen among its like, by seed, as `compare` gave them.
+        seeds: the figures by which it was chosen among its like, by seed, as `compare` gave them; may be empty.
 
     Returns:
         `target`.
@@ -133,7 +133,7 @@ def export(
                 "data": {"lists_sha256": data.digest(data_dir)},
                 "code": code_version(),
                 "params": params.as_dict(),
-                "seeds": seeds or {},
+                "seeds": seeds,
             },
         )
         describe(folder, evaluation, data_dir)

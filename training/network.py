@@ -38,8 +38,8 @@ def build(params: Params, classes: int = 0) -> keras.Model:
     """Return a model of float32[n, window_samples] in [-1, 1) named `waveform` to {"cry": float32[n, 1]} in 0..1.
 
     In what ships, a laugh that is heard counts against the cry. With `classes`, for training, they stand side by side:
-    further outputs are `teacher`, float32[n, classes] in 0..1, what else is heard, and `odds`, float32[n, 521], the
-    teacher's of all its classes.
+    further outputs are `teacher`, float32[n, classes] in 0..1, what else is heard, and `teacher_odds`, float32[n, 521],
+    those of all its classes.
     Batch normalisation is the one layer that looks across examples, and only while training.
     """
     waveform = keras.Input((params.window.window_samples,), dtype="float32", name="waveform")
@@ -60,7 +60,7 @@ def build(params: Params, classes: int = 0) -> keras.Model:
     outputs = {}
     if classes:
         outputs["teacher"] = keras.layers.Dense(classes, activation="sigmoid", name="teacher")(pooled)
-        outputs["odds"] = keras.layers.Dense(teacher.CLASSES, name="teacher_odds")(pooled)
+        outputs["teacher_odds"] = keras.layers.Dense(teacher.CLASSES, name="teacher_odds")(pooled)
     else:
         laugh = keras.ops.max(keras.layers.Dense(teacher.LAUGHS, name="laugh")(pooled), axis=-1, keepdims=True)
         odds = odds - params.laugh.weight * keras.ops.relu(laugh - params.laugh.from_odds)
@@ -84,6 +84,6 @@ def _block(maps: keras.KerasTensor, block: Block, name: str) -> keras.KerasTenso
     """Return the maps after one row of the table."""
     layer = {"conv": keras.layers.Conv2D, "separable": keras.layers.SeparableConv2D}[block.kind]
     maps = layer(block.channels, block.kernel, strides=block.stride, padding="same", use_bias=False, name=name)(maps)
-    # 0.95, not Keras's 0.99: a run has about a thousand steps, and the averaged model needs settled statistics.
+    # 0.95, not Keras's 0.99: a run has a few thousand steps, and the averaged model needs settled statistics.
     maps = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(maps)
     return keras.layers.ReLU(name=f"{name}_relu")(maps)

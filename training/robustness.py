@@ -87,8 +87,8 @@ def measure(judged: Judged, sounds: Sounds, ears: Ears, rule: Threshold, told: T
     return rows
 
 
-def softer(sounds: Sounds, db: float) -> list[Samples]:
-    """Return the clips `db` louder (softer where it is negative), as the condition `level` gives them."""
+def at_level(sounds: Sounds, db: float) -> list[Samples]:
+    """Return the clips at `db` to what they were, as the condition `level` has them."""
     return [_changed(_louder(db), sound, number) for number, sound in enumerate(sounds)]
 
 

@@ -77,16 +77,13 @@ class Odds:
     """The teacher's odds, a class's standardised over all that it said of the clips.
 
     A score near 0 hides how far from a cat a sound is; odds say it, and so all of 521 classes say something of any
-    sound. Scores of what is seldom heard are learnt beside them, since odds fitted by least squares are timid there.
-
-    Attributes:
-        nothing: what is said of silence, float32[521].
+    sound, the cries among them. Scores of what is seldom heard are learnt beside them, since odds fitted by least
+    squares are timid there.
     """
 
     def __init__(self, heard: Sequence[Heard]) -> None:
         odds = np.concatenate([_odds(scores) for scores in heard])
         self._mean, self._std = odds.mean(axis=0), np.maximum(odds.std(axis=0), LEAST_STD)
-        self.nothing = self(np.zeros(CLASSES, np.float16))
 
     def __call__(self, heard: Heard) -> Scores:
         """Return float32[..., 521] of scores float16[..., 521]."""
@@ -95,7 +92,7 @@ class Odds:
 
 def _odds(heard: Heard) -> Scores:
     scores = np.clip(heard.astype(np.float32), LEAST_SCORE, 1 - LEAST_SCORE)
-    return np.log(scores / (1 - scores))
+    return np.asarray(np.log(scores / (1 - scores)))
 
 
 def along(teacher: Teacher, samples: Samples) -> Heard:

@@ -45,8 +45,12 @@ class State(tf.train.Checkpoint):  # type: ignore[misc]
 
 
 def prepare(data_dir: Path, teacher_path: Path, cache_dir: Path, params: Params) -> Augmenter:
-    """Return the training sounds, ready to draw from. The first time this decodes, codes and listens: minutes."""
-    clips = data.split(data.read_clips(data_dir), data.validation_sources(data_dir)).train
+    """Return the training sounds, ready to draw from. The first time this decodes, codes and listens: minutes.
+
+    Raises:
+        DataError: there is not enough to learn from.
+    """
+    clips = data.sides(data_dir).train
     plain = data.load(clips, data_dir, cache_dir, lossy=False)
     lossy = data.load(clips, data_dir, cache_dir, lossy=True)
     heard = teacher.cached(teacher_path, plain, cache_dir)
@@ -61,10 +65,12 @@ def train(params: Params, augmenter: Augmenter, run_dir: Path, console: Console)
 
     Returns:
         the model with averaged weights.
+
+    Raises:
+        DataError: the run was begun with other settings.
     """
+    _begin(run_dir, params)
     keras.utils.set_random_seed(params.train.seed)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / SETTINGS).write_text(json.dumps(params.as_dict(), indent=2) + "\n", encoding="utf-8")
     state = State(params, len(augmenter.classes))
     checkpoints = tf.train.CheckpointManager(state, str(run_dir / "checkpoints"), max_to_keep=2)
     if checkpoints.restore_or_initialize():
@@ -97,10 +103,29 @@ def load(run_dir: Path) -> tuple[keras.Model, Params]:
     """
     if not (run_dir / WEIGHTS).is_file():
         raise data.DataError(f"no trained weights at {run_dir / WEIGHTS}: run `train --run {run_dir}` to its end")
-    params = Params.from_dict(json.loads((run_dir / SETTINGS).read_text(encoding="utf-8")))
+    params = _settings(run_dir)
     model = network.build(params)
     model.load_weights(run_dir / WEIGHTS)
     return model, params
+
+
+def is_finished(run_dir: Path, params: Params) -> bool:
+    """Return whether the run has been trained to its end with these settings."""
+    return (run_dir / WEIGHTS).is_file() and _settings(run_dir) == params
+
+
+def _settings(run_dir: Path) -> Params:
+    return Params.from_dict(json.loads((run_dir / SETTINGS).read_text(encoding="utf-8")))
+
+
+def _begin(run_dir: Path, params: Params) -> None:
+    """Write down the settings of a new run; of one that was begun they must be the same."""
+    if (run_dir / SETTINGS).is_file():
+        if _settings(run_dir) != params:
+            raise data.DataError(f"{run_dir} was begun with other settings: give another folder with --run")
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / SETTINGS).write_text(json.dumps(params.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def limit_threads(threads: int) -> None:
@@ -123,10 +148,9 @@ def _learn(
     with tf.GradientTape() as tape:
         said = model(waveforms, training=True)
         loss = tf.reduce_mean(weights * keras.losses.binary_crossentropy(targets, said["cry"]))
-        if "teacher" in said:
-            each = keras.ops.binary_crossentropy(heard, said["teacher"])
-            loss += params.teacher_weight * tf.reduce_mean(tf.reduce_sum(each, axis=-1))
-            loss += params.odds_weight * tf.reduce_mean(tf.square(odds - said["odds"]))
+        each = keras.ops.binary_crossentropy(heard, said["teacher"])
+        loss += params.teacher_weight * tf.reduce_mean(tf.reduce_sum(each, axis=-1))
+        loss += params.odds_weight * tf.reduce_mean(tf.square(odds - said["teacher_odds"]))
     state.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     # Early on the weights of a moment ago are worthless: the average starts short and grows to its full length.
     step = tf.cast(state.step, tf.float32)

@@ -76,7 +76,7 @@ class VoiceGate:
         floats = frames.astype(np.float64) / 32768.0
         means = floats.mean(axis=1)
         # The variance, not the mean square: a converter's constant offset is no sound.
-        powers = np.maximum(np.einsum("ij,ij->i", floats, floats) / FRAME_SAMPLES - means * means, 0.0)
+        powers = np.einsum("ij,ij->i", floats, floats) / FRAME_SAMPLES - means * means
         for frame, power in zip(frames, powers.tolist(), strict=True):
             self._voiced.append(self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ))
             self._power.append(power)

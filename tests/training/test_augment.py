@@ -5,6 +5,7 @@ import pytest
 
 from training import augment, teacher
 from training.augment import Augmenter
+from training.params import AugmentParams
 
 Made = Callable[..., Augmenter]
 
@@ -55,11 +56,11 @@ def test_noise_falls_as_told() -> None:
     assert 10 * np.log10(octave[1] / octave[0]) == pytest.approx(-3, abs=0.3)
 
 
-def test_a_masked_window_lacks_a_band(made: Made) -> None:
-    """What loses a band has the same sound elsewhere, and at least 10 dB less of it there."""
-    quiet = {"mix_share": 0.0, "reverb_share": 0.0, "low_pass_share": 0.0, "join_share": 0.0, "silence_share": 0.0}
-    before, after = (
-        np.abs(np.fft.rfft(made(32, mask_share=share, eq_db=0.0, **quiet).batch(0).waveforms)) for share in (0.0, 1.0)
-    )
-    power = [np.add.reduceat(one**2, np.arange(0, 12000, 100), axis=1) for one in (before, after)]
-    assert not np.allclose(power[0], power[1], rtol=0.5)
+def test_a_band_goes_missing() -> None:
+    """A mask takes 10 to 40 dB of one band and nothing elsewhere."""
+    rng, hertz = np.random.default_rng(0), np.linspace(0, 8000, 12001, dtype=np.float32)
+    for _ in range(20):
+        gains = augment.missing_band(rng, hertz, AugmentParams())
+        low = np.flatnonzero(gains < 1)
+        assert np.array_equal(low, np.arange(low[0], low[-1] + 1))
+        assert 0.0099 < gains[low].min() == gains[low].max() < 0.3163

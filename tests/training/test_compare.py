@@ -6,25 +6,36 @@ import pytest
 from monitor.detect.model import Scores, Waveforms
 from training import compare, data
 from training.intervals import Estimate
-from training.params import WindowParams
+from training.params import Params, TrainParams, WindowParams
 
 
 def test_the_best_at_both_levels_is_chosen() -> None:
-    """The run with the highest early recall, as recorded and softer together, is chosen; of equals the first."""
+    """The seed with the highest mean recall, as recorded and softer together, is chosen; of equals the first."""
 
     def figures(recorded: float, soft: float) -> compare.Figures:
-        values = {"AUC": 0.5, "early recall": recorded, "AUC, -35 dB": 0.5, "early recall, -35 dB": soft}
+        values = {"AUC": 1 - recorded, compare.CHOOSES: recorded, compare.CHOOSES + ", -35 dB": soft}
         return {name: Estimate(value, None, None) for name, value in values.items()}
 
-    assert compare.choose({"a": figures(0.9, 0.5), "b": figures(0.8, 0.7), "c": figures(0.7, 0.8)}) == "b"
+    assert compare.choose({20: figures(0.9, 0.5), 21: figures(0.8, 0.7), 22: figures(0.7, 0.8)}) == 21
 
 
-def test_early_recall_knows_no_late_cry() -> None:
+@pytest.mark.parametrize(("second", "alike"), [({"seed": 21}, True), ({}, False), ({"seed": 21, "steps": 5}, False)])
+def test_only_seeds_are_compared(second: dict[str, int], alike: bool) -> None:  # noqa: FBT001 - a row of the table
+    """Runs that differ in more than their seed, or not even in that, are refused."""
+    runs = {Path("a"): Params(), Path("b"): Params(train=TrainParams(**second))}
+    if alike:
+        compare.check(runs)
+    else:
+        with pytest.raises(data.DataError, match="differ in their seed"):
+            compare.check(runs)
+
+
+def test_mean_recall_knows_no_late_cry() -> None:
     """Cries over all others count whole; one that a twentieth of the others exceed counts for nothing."""
     others = np.linspace(0.1, 0.8, 200)
     best = np.concatenate([[0.9, 0.75], others]).astype(np.float32)
     cry = np.arange(len(best)) < 2
-    assert compare.early_recall(best, cry) == pytest.approx(0.5)
+    assert compare.mean_recall(best, cry) == pytest.approx(0.5)
 
 
 def test_soft_sound_is_measured_too(data_dir: Path) -> None:

@@ -1,4 +1,3 @@
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +52,26 @@ def test_folders_of_sounds_are_labels(tmp_path: Path) -> None:
     assert [clip.label for clip in rows] == ["cry"] * 40 + ["music"]
     assert held_out
     assert held_out < {clip.source for clip in rows}
-    (tmp_path / "music/waltz.flac").unlink()
-    assert data.digest(tmp_path) != hashlib.sha256().hexdigest()
+    before = data.digest(tmp_path)
+    (tmp_path / "music/waltz.flac").write_bytes(b"other")
+    assert data.digest(tmp_path) != before
+
+
+@pytest.mark.parametrize("missing", ["cry_a.flac", "noise_g.flac"])
+def test_each_side_needs_both_kinds(data_dir: Path, missing: str) -> None:
+    """Without a cry to learn from, or without another sound to judge by, the error says what a cry is called."""
+    path = data_dir / data.LISTS[0]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    gone = {"cry_a.flac": ("cry_a.flac", "cry_b.flac")}.get(missing, (missing,))
+    path.write_text("\n".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
+    with pytest.raises(data.DataError, match="'cry'"):
+        data.sides(data_dir)
+
+
+def test_an_evaluation_needs_nights(data_dir: Path) -> None:
+    """Clips alone cannot be evaluated, and that is said before hours of training."""
+    with pytest.raises(data.DataError, match=r"night\.csv"):
+        data.is_judgeable(data_dir)
 
 
 def test_one_missing_list_is_named(data_dir: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_worst_are_of_different_sources() -> None:
     assert [clip["file"] for clip in pictures.worst(clips)] == ["1", "3", "4"]
 
 
-MADE = {"version": "2026.11.9", "steps": 10, "weights": "69 593", "kilobytes": 752, "seeds": None}
+MADE = {"version": "2026.11.9", "steps": 10, "weights": "69 593", "kilobytes": 752, "seed": 20, "seeds": {}}
 
 
 def test_the_card_says_what_was_looked_at(evaluation: dict[str, Any]) -> None:
@@ -88,9 +88,9 @@ def test_the_card_shows_the_seeds(evaluation: dict[str, Any]) -> None:
     figure = {"value": 0.98, "low": 0.96, "high": 0.99}
     compared = {"chosen": "21", "figures": {"20": {"AUC": figure}, "21": {"AUC": figure}}}
     text = card.text(evaluation, MADE | {"seeds": compared})
-    assert "Chosen: seed 21." in text
+    assert "Seed 21 ships" in text
     assert "| 20 | 0.980 (0.960 to 0.990) |" in text
-    assert "One run of one seed." in card.text(evaluation, MADE)
+    assert "### Seeds" not in card.text(evaluation, MADE)
 
 
 def test_the_card_shows_what_did_not_help(

@@ -28,7 +28,7 @@ def folder(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path
     sounds = write_data(tmp_path_factory.mktemp("data"))
     target = tmp_path_factory.mktemp("models") / "cry"
     windows = np.random.default_rng(0).normal(0, 0.1, (4, 24000)).astype(np.float32)
-    return export.export(model, Params(), make(sounds), windows, target, sounds)
+    return export.export(model, Params(), make(sounds), windows, target, sounds, {})
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
