@@ -22,9 +22,9 @@ SEEDS = (
 NIGHT = "night_low_snr"  # the harder one is drawn
 EVERYONE = ("low", "normal", "high", "peer")
 LOOKED_AT = {
-    CHOSEN: "The thresholds were chosen on sound that is kept back, below; targets of 0.3, 1 and 4 an hour were tried"
-    " first and left up to four of five cries unheard, because of one cat. The validation clips and the two nights, cut"
-    " from the same sources, were looked at while the training was set up: their figures flatter.",
+    CHOSEN: "The thresholds were chosen on sound that is kept back, below, to targets that were set by hand. The"
+    " validation clips and the two nights, cut from the same sources, were looked at while the training was set up, and"
+    " for N of M, the exit, the targets, the share of a laugh and the seed: their figures flatter.",
     EARLIER: "The thresholds were chosen on the validation clips, and the two nights, cut from the same sources, were"
     " looked at while the training was set up: these figures flatter.",
 }
