@@ -2,9 +2,9 @@
 
 The sound is what `data.kept_back` names: no training clip, no validation clip, no test recording. Its clips are joined
 to one stream a label, and each stream is heard in four renderings, since a quarter of an hour alone would tell one
-false episode from none and no more. `need` of `of`, the targets and the exit were set by hand, by this sound and the two
-nights of the validation sources: two windows at a high threshold tell of a cry seconds before three at a lower one, at
-the same false alarms.
+false episode from none and no more. `need` of `of`, the targets and the exit were set by hand, by this sound and the
+two nights of the validation sources: two windows at a high threshold tell of a cry seconds before three at a lower one,
+at the same false alarms.
 """
 
 from collections.abc import Callable, Sequence
