@@ -38,8 +38,8 @@ TARGETS: dict[Sensitivity, Target] = {
     "normal": Target(2, 4, 5.5),
     "high": Target(2, 4, 9.0),
 }
-"""The sound is that hard: one meowing cat, which the peer gives 0.88, is 5 an hour at nearly every `enter`. At 3.5 an hour
-for `normal` half of the cries of a night were told 10 s late."""
+"""The sound is that hard: one meowing cat, which the peer gives 0.88, is 5 an hour at nearly every `enter`. At 3.5 an
+hour for `normal` half of the cries of a night were told 10 s late."""
 
 ENTERS = tuple(round(0.975 - 0.025 * step, 3) for step in range(38))  # 0.975 down to 0.05
 EXIT_SHARE = 0.8  # of `enter`: hysteresis. At 0.6 a laugh after a cry holds its episode, 33 s in an hour of the nights
