@@ -109,7 +109,7 @@ def evaluate(
     from training import evaluate as judge  # noqa: PLC0415 - the same
     from training import peer  # noqa: PLC0415 - the same
 
-    sounds_of.is_judgeable(data)
+    sounds_of.check_for_evaluation(data)
     if card or not model:
         from training import export as exporting  # noqa: PLC0415 - the same
 
@@ -164,7 +164,7 @@ def everything(
     """Train, compare, evaluate and export, one after the other; started again, it goes on where training was."""
     from training import data as sounds_of  # noqa: PLC0415 - the same
 
-    sounds_of.is_judgeable(data)
+    sounds_of.check_for_evaluation(data)
     runs = [run.with_name(f"{run.name}-{seed + number}") for number in range(seeds)]
     for number, one in enumerate(runs):
         train(data, one, teacher, steps, seed + number, threads)

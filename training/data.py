@@ -153,8 +153,8 @@ def sides(data_dir: Path) -> Split:
     return found
 
 
-def is_judgeable(data_dir: Path) -> None:
-    """Say what an evaluation lacks.
+def check_for_evaluation(data_dir: Path) -> None:
+    """See that there is all that an evaluation needs.
 
     Raises:
         DataError: `data_dir` is no more than clips: no lists, no nights.

@@ -71,7 +71,7 @@ def test_each_side_needs_both_kinds(data_dir: Path, missing: str) -> None:
 def test_an_evaluation_needs_nights(data_dir: Path) -> None:
     """Clips alone cannot be evaluated, and that is said before hours of training."""
     with pytest.raises(data.DataError, match=r"night\.csv"):
-        data.is_judgeable(data_dir)
+        data.check_for_evaluation(data_dir)
 
 
 def test_one_missing_list_is_named(data_dir: Path) -> None:
