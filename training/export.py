@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -121,9 +121,10 @@ def export(
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        write_saved_model(shipped, folder / "saved_model")
-        (folder / "model.tflite").write_bytes(to_litert(folder / "saved_model"))
-        golden.write(folder / "golden.npz", live, params.window.window_samples)
+        signatures = {SIGNATURE: (shipped.whole, INPUT), MEL: (shipped.mel, CHUNK), HEAD: (shipped.head, FRAMES)}
+        write_saved_model(signatures, folder / "saved_model")
+        (folder / "model.tflite").write_bytes(to_litert(folder / "saved_model", signatures))
+        golden.write(folder / "golden.npz", live, golden.waveforms(params.window.window_samples))
         _write_manifest(
             folder,
             manifest("cry", version, evaluation["sensitivity"], params.window)
@@ -175,40 +176,41 @@ def _write_manifest(folder: Path, said: dict[str, Any]) -> None:
     (folder / "manifest.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
-def write_saved_model(shipped: Shipped, folder: Path) -> None:
-    """Write the SavedModel: the whole model and its parts, a signature each."""
+def write_saved_model(signatures: dict[str, tuple[keras.Model, str]], folder: Path) -> None:
+    """Write a SavedModel of `signatures`: the name of each, its model, and the name of its one input."""
 
     def answer(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         return lambda values: model(values, training=False)
 
     archive = keras.export.ExportArchive()
-    parts = {SIGNATURE: (shipped.whole, INPUT), MEL: (shipped.mel, CHUNK), HEAD: (shipped.head, FRAMES)}
-    for name, (model, argument) in parts.items():
+    for name, (model, argument) in signatures.items():
         archive.track(model)
         spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=argument)
         archive.add_endpoint(name=name, fn=answer(model), input_signature=[spec])
     archive.write_out(str(folder), verbose=False)
 
 
-def to_litert(saved_model: Path) -> bytes:
-    """Return the SavedModel as a LiteRT model: built-in operations only, constants stored as float16.
+def to_litert(saved_model: Path, signatures: Iterable[str], *, float16: bool = True) -> bytes:
+    """Return the SavedModel as a LiteRT model of built-in operations only; it computes in float32.
 
-    They were rounded before, so nothing is lost here; LiteRT computes in float32.
+    With `float16` constants are stored so. They must have been rounded before (`shipping.rounded`), so that nothing is
+    lost here.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE, MEL, HEAD])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
+    if float16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
 
 
-def compare(function: Function, live: Function, windows: Waveforms, what: str) -> float:
-    """Return the largest difference between two forms on `windows`.
+def compare(function: Function, live: Function, windows: Waveforms, what: str, output: str = OUTPUT) -> float:
+    """Return the largest difference between two forms' `output` on `windows`.
 
     Raises:
         ExportError: it is over the tolerance, or a score is no number.
     """
-    apart = float(np.abs(function(windows)[OUTPUT] - live(windows)[OUTPUT]).max())
+    apart = float(np.abs(function(windows)[output] - live(windows)[output]).max())
     if not apart <= golden.TOLERANCE:  # NaN is not
         raise ExportError(f"{what} differs from the live model by {apart} on real sound, over {golden.TOLERANCE}")
     return apart

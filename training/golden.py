@@ -1,6 +1,7 @@
 """Golden waveforms: sounds made by rule, and what the live model says of them, for `monitor.detect.check_model`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +31,10 @@ def waveforms(window_samples: int, sample_rate_hz: int = 16000) -> npt.NDArray[n
     return np.clip(np.stack(sounds), -1.0, 1.0 - 2**-15).astype(np.float32)
 
 
-def write(path: Path, function: Function, window_samples: int) -> None:
-    """Write what `function`, the live model, says of `waveforms` to `path`, as `check_model` reads it."""
-    sounds = waveforms(window_samples)
-    np.savez_compressed(path, waveform=sounds, cry=function(sounds)["cry"])
+def write(path: Path, function: Function, sounds: npt.NDArray[np.float32]) -> None:
+    """Write `sounds`, and what `function`, the live model, says of them, to `path`, as `check_model` reads it."""
+    arrays: dict[str, Any] = {"waveform": sounds, **function(sounds)}
+    np.savez_compressed(path, **arrays)
 
 
 def _cry(time_s: npt.NDArray[np.float64], pitch_hz: float) -> npt.NDArray[np.float64]:
