@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,35 @@ Threads = Annotated[int, typer.Option(min=1, help="Cores for TensorFlow; batches
 DATA, RUN, OUT = Path("../shared/data"), Path("runs/cry"), Path("models/cry")
 EVALUATION, COMPARED = "evaluation.json", "seeds.json"
 console = Console(soft_wrap=True)
+
+
+@app.command()
+def fetch(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder to fill: DIR/<category>/*.wav.")] = Path("data"),
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Take a clone, or an unpacked archive, that is on this machine."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Take this tar.gz; {ref} in it stands for the commit. Default: GitHub's."),
+    ] = None,
+) -> None:
+    """Get the cries whose caregivers said why: the DonateACry corpus, gveres/donateacry-corpus on GitHub.
+
+    Downloads the archive of the whole repository, which has the raw recordings too, and keeps its curated set: 457
+    sounds of about 7 s in five categories, about 50 MB. Their licence is the Open Database License 1.0.
+
+    FETCHED.json in the folder keeps the commit and the SHA-256 of every file. Started again, it goes on where it was
+    stopped (a download, where the server lets it; GitHub's may begin anew), leaves alone what is as recorded, and
+    mends from the same commit what is not.
+    """
+    from training.causes import fetch as fetching  # noqa: PLC0415 - --help does not need it
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    fetching.fetch(data, say, now=datetime.now(UTC), origin=origin, url=url)
 
 
 @app.command()
