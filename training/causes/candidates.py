@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
-from training.causes import trunk
+from training.causes import notebook, trunk
 from training.causes.figures import Causes, Fold, Probabilities
 from training.data import Waveform
 from training.layers import LogMel
@@ -55,7 +55,7 @@ def hear(waveforms: Waveform, detector_dir: Path) -> Heard:
     """Return what there is to learn from; a minute for some hundred clips."""
     seconds = waveforms.shape[1] / MelParams().sample_rate_hz
     pooled, pooled_full = (
-        trunk.detector(detector_dir, seconds, limit_hz).predict(waveforms, batch_size=BATCH, verbose=0)["pooled"]
+        trunk.detector(detector_dir, seconds, limit_hz).predict(waveforms, batch_size=BATCH, verbose=0)
         for limit_hz in (BELOW_HZ, np.inf)
     )
     picture = LogMel()
@@ -116,15 +116,33 @@ def by_tuning(detector_dir: Path, seed: int) -> Answer:
         keras.utils.set_random_seed(seed)
         seconds = heard.waveforms.shape[1] / MelParams().sample_rate_hz
         base = trunk.detector(detector_dir, seconds, BELOW_HZ)
-        pooled = keras.layers.Dropout(0.3)(keras.layers.BatchNormalization()(base.output["pooled"]))
+        pooled = keras.layers.Dropout(0.3)(keras.layers.BatchNormalization()(base.output))
         count = len(np.unique(truth))
         model = keras.Model(base.input, keras.layers.Dense(count, activation="softmax")(pooled))
         model.compile(keras.optimizers.Adam(TUNING_RATE), "sparse_categorical_crossentropy")
         learnt = truth[fold.train]
         weight = len(learnt) / (count * np.bincount(learnt, minlength=count))
         sounds = tf.data.Dataset.from_tensor_slices((heard.waveforms[fold.train], learnt, weight[learnt]))
-        model.fit(sounds.shuffle(len(learnt), seed=seed).batch(BATCH), epochs=TUNING_EPOCHS, verbose=0)
+        model.fit(sounds.shuffle(len(learnt), seed=seed).batch(BATCH), epochs=TUNING_EPOCHS, shuffle=False, verbose=0)
         return np.asarray(model.predict(heard.waveforms[fold.test], batch_size=BATCH, verbose=0), np.float64)
+
+    return answer
+
+
+def by_notebook(seed: int) -> Answer:
+    """Return the research notebook's network on every band, minority clips copied until all categories have as many."""
+
+    def answer(heard: Heard, truth: Causes, fold: Fold) -> Probabilities:
+        names = [str(category) for category in np.unique(truth)]
+        audio = notebook.Audio(notebook.normalise(tf.constant(heard.waveforms)), truth, names)
+        rng, params = np.random.default_rng(seed), notebook.Params(seed=seed)
+        validation = rng.choice(fold.train, len(fold.train) // 5, replace=False)
+        learnt = np.setdiff1d(fold.train, validation)
+        of_each = [learnt[truth[learnt] == category] for category in range(len(names))]
+        most = max(len(clips) for clips in of_each)
+        copied = np.concatenate([np.resize(clips, most) for clips in of_each if len(clips)])
+        model, _ = notebook.learn(audio, copied, validation, params)
+        return notebook.probabilities(model, notebook.make_spec_ds(notebook.make_ds(audio, fold.test, params)))
 
     return answer
 

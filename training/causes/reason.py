@@ -1,34 +1,40 @@
 """The reason model: what was tried, what ships, and how far it may be believed. Every seed is fixed."""
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from training import intervals, shipping
-from training.causes import candidates, clips, figures, judgement, notebook, trunk
-from training.causes.candidates import Answer, Heard, Probabilities
+from training import data, evaluate, intervals, shipping
+from training.causes import candidates, card, clips, export, figures, judgement, trunk
+from training.causes.candidates import Answer, Heard
 from training.causes.clips import CauseClip
-from training.causes.figures import Causes
-from training.clips import AGES, GENDERS, PHONES
+from training.causes.figures import Causes, Probabilities
 from training.causes.judgement import Belief, Coverage
+from training.clips import AGES, GENDERS, PHONES
+from training.intervals import Clips, Estimate
 from training.progress import Told
 
 SEED = 7
+REAL = 24  # clips on which the exported forms are compared
+STEPS = 12  # that `make` tells of
 REPEATS = 4  # ways to cut five folds; networks are trained in one of them
 LEAST_WEIGHT = 0.05  # of the calibration that ships: at 0 the model would say nothing at all
 BINS = np.linspace(0.0, 1.0, 11)
 SHIPS = "detector's layers, logistic regression"
 EPISODE = "the same, clips of one episode together"
 TUNED = "detector trained on, balanced loss"
-COPIED = "notebook's network, minority copied"
-FULL = "detector's layers, every band"
-FULL_BANDS = "mel bands over time, every band"
+COPIED = "notebook's network, minority copied, every band"
+BANDS = "mel bands over time, logistic regression"
+FULL = "detector's layers, logistic regression, every band"
+FULL_BANDS = "mel bands over time, logistic regression, every band"
+BY_BANDS = (BANDS, FULL_BANDS)  # what the upper band betrays is read off these
 
 
 class Tried(NamedTuple):
@@ -36,12 +42,14 @@ class Tried(NamedTuple):
 
     Attributes:
         figures: accuracy, UAR and macro-F1, of the answers of all repeats together.
-        auc: The mean over the categories of one-vs-rest AUC.
+        areas: One-vs-rest AUC of each category.
+        auc: Their mean.
         uars: The UAR of each repeat by itself.
     """
 
-    figures: dict[str, intervals.Estimate]
-    auc: intervals.Estimate
+    figures: dict[str, Estimate]
+    areas: list[Estimate]
+    auc: Estimate
     uars: list[float]
 
 
@@ -60,27 +68,56 @@ class Study(NamedTuple):
     bias: npt.NDArray[np.float32]
 
 
-def recipes(detector_dir: Path) -> dict[str, tuple[Answer, int]]:
-    """Return what is tried, by name, each with its number of repeats."""
+Recipes = dict[str, tuple[Answer, int]]
+"""What is tried, by name, each with its number of repeats."""
+
+
+def recipes(detector_dir: Path) -> Recipes:
+    """Return all that is tried."""
     shipped, bands = candidates.by_logistic("pooled"), candidates.by_logistic("bands")
     return {
         SHIPS: (shipped, REPEATS),
         "detector's layers, discriminant analysis": (candidates.by_discriminant, REPEATS),
         "detector's layers, few-shot prototypes": (candidates.by_prototype, REPEATS),
-        "mel bands over time, logistic regression": (bands, REPEATS),
+        BANDS: (bands, REPEATS),
         "mean of these four": (
             candidates.together([shipped, candidates.by_discriminant, candidates.by_prototype, bands]),
             REPEATS,
         ),
         TUNED: (candidates.by_tuning(detector_dir, SEED), 1),
-        COPIED: (notebook_answer, 1),
+        COPIED: (candidates.by_notebook(SEED), 1),
         FULL: (candidates.by_logistic("pooled_full"), REPEATS),
         FULL_BANDS: (candidates.by_logistic("bands_full"), REPEATS),
     }
 
 
-def study(data_dir: Path, detector_dir: Path, told: Told) -> Study:
+def make(data_dir: Path, detector_dir: Path, out: Path, told: Told, tries: Recipes | None = None) -> Belief:
+    """Study, export and describe: the whole of `python -m training reason`.
+
+    Raises:
+        DataError: there is not enough to learn from, no detector, or `out` holds something else.
+    """
+    export.check_target(out)
+    begin_s = time.monotonic()
+    found = study(data_dir, detector_dir, told, tries)
+    told("exports, and compares every form")
+    detector = json.loads((detector_dir / "manifest.json").read_text(encoding="utf-8"))
+    said = {
+        "data": {"lists_sha256": data.digest(data_dir)},
+        "seed": SEED,
+        "metrics": metrics(found)
+        | {"detector": f"{detector['name']} {detector['version']}", "seconds": round(time.monotonic() - begin_s)},
+    }
+    model, real = build(found, detector_dir), clips.waveforms(found.clips[:: len(found.clips) // REAL])
+    export.export(model, found.categories, found.belief, out, said, real, float16=True)
+    card.write(out)
+    return found.belief
+
+
+def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None = None) -> Study:
     """Try everything, calibrate what ships, and learn it from all clips; about eight minutes of two cores.
+
+    `tries` may leave some out, but for what ships and the mel bands over time.
 
     Raises:
         DataError: there is not enough to learn from, or no detector.
@@ -91,7 +128,7 @@ def study(data_dir: Path, detector_dir: Path, told: Told) -> Study:
     truth, sources = np.array([names.index(clip.category) for clip in known]), [clip.source for clip in known]
     heard = candidates.hear(clips.waveforms(known), detector_dir)
     tried: dict[str, Tried] = {}
-    for name, (answer, repeats) in recipes(detector_dir).items():
+    for name, (answer, repeats) in (tries or recipes(detector_dir)).items():
         told(name)
         said = out_of_fold(answer, heard, truth, sources, repeats)
         tried[name] = measure(said, truth, sources)
@@ -100,7 +137,8 @@ def study(data_dir: Path, detector_dir: Path, told: Told) -> Study:
             likelihood = np.mean([calibrated(one, truth, sources, SEED + n) for n, one in enumerate(said)], axis=0)
             calibration = max(LEAST_WEIGHT, judgement.weight_of(np.mean(said, axis=0), truth))
     told("measures how far it may be believed")
-    belief, coverage = judgement.belief(likelihood, truth, sources)
+    belief, _ = judgement.belief(likelihood, truth, sources)
+    coverage = judgement.coverage(likelihood, 1.0, truth, sources)
     scale, head = (step for _, step in candidates.logistic().fit(heard.pooled, truth).steps)
     weights = calibration * head.coef_ / scale.scale_
     bias = calibration * head.intercept_ - weights @ scale.mean_
@@ -113,7 +151,7 @@ def study(data_dir: Path, detector_dir: Path, told: Told) -> Study:
 def out_of_fold(
     answer: Answer, heard: Heard, truth: Causes, sources: Sequence[str], repeats: int
 ) -> list[Probabilities]:
-    """Return for each repeat float64[clips, categories]: of every clip by a model that knew nothing of its household."""
+    """Return for each repeat float64[clips, categories]: each clip by a model that knew nothing of its household."""
     said = []
     for repeat in range(repeats):
         one = np.zeros((len(truth), truth.max() + 1))
@@ -125,12 +163,13 @@ def out_of_fold(
 
 def measure(said: Sequence[Probabilities], truth: Causes, sources: Sequence[str]) -> Tried:
     """Return what the repeats reached, together and each."""
-    mean = np.mean(said, axis=0)
-    areas = [area(mean, truth, category, sources) for category in range(mean.shape[1])]
-    drawn = np.mean([[auc(mean[c], truth[c], k) for c in intervals.draws(sources)] for k in range(len(areas))], axis=0)
+    mean, samples = np.mean(said, axis=0), intervals.draws(sources)
+    drawn = np.array([[auc(mean[clips], truth[clips], k) for clips in samples] for k in range(mean.shape[1])])
+    values = [auc(mean, truth, k) for k in range(mean.shape[1])]
     return Tried(
         figures.with_intervals(truth, mean.argmax(axis=1), sources),
-        intervals.estimate(float(np.mean([one.value for one in areas])), drawn),
+        [intervals.estimate(value, of) for value, of in zip(values, drawn, strict=True)],
+        intervals.estimate(float(np.mean(values)), drawn.mean(axis=0)),
         [round(figures.uar(truth, one.argmax(axis=1)), 4) for one in said],
     )
 
@@ -139,11 +178,6 @@ def auc(said: Probabilities, truth: Causes, category: int) -> float:
     """Return the chance that a clip of `category` gets more of it than another clip; no number without both."""
     there = truth == category
     return float(roc_auc_score(there, said[:, category])) if 0 < there.sum() < len(there) else float("nan")
-
-
-def area(said: Probabilities, truth: Causes, category: int, sources: Sequence[str]) -> intervals.Estimate:
-    """Return `auc` with its interval over households."""
-    return intervals.bootstrap(lambda drawn: auc(said[drawn], truth[drawn], category), len(truth), intervals.draws(sources))
 
 
 def calibrated(likelihood: Probabilities, truth: Causes, sources: Sequence[str], seed: int) -> Probabilities:
@@ -158,11 +192,47 @@ def calibrated(likelihood: Probabilities, truth: Causes, sources: Sequence[str],
 def build(found: Study, detector_dir: Path) -> keras.Model:
     """Return what ships: waveform float32[n, 128000] to `reason` and `embedding`, its numbers as float16 holds them."""
     base = trunk.detector(detector_dir, clips.CLIP_SAMPLES / 16000, candidates.BELOW_HZ)
-    embedding = keras.layers.Identity(name="embedding")(base.output["pooled"])
+    embedding = keras.layers.Identity(name="embedding")(base.output)
     head = keras.layers.Dense(len(found.categories), activation="softmax", name="reason")
     model = keras.Model(base.input, {"reason": head(embedding), "embedding": embedding})
     head.set_weights([found.weights, found.bias])
     return shipping.rounded(model)
+
+
+def metrics(found: Study) -> dict[str, Any]:
+    """Return all that the card says, as plain values."""
+    told, sources = found.likelihood.argmax(axis=1), [clip.source for clip in found.clips]
+    ships = found.tried[SHIPS]
+    homes = [{clip.source for clip in found.clips if clip.category == name} for name in found.categories]
+    most = found.categories.index(clips.commonest(found.clips))
+    said = {
+        "clips": len(found.clips),
+        "households": len(set(sources)),
+        "repeats": REPEATS,
+        "below_hz": candidates.BELOW_HZ,
+        "always": round(float((found.truth == most).mean()), 4),
+        "calibration": found.calibration,
+        "causes": [
+            {
+                "cause": name,
+                "clips": int((found.truth == number).sum()),
+                "households": len(homes[number]),
+                "right": int(((found.truth == number) & (told == number)).sum()),
+                "auc": ships.areas[number],
+            }
+            for number, name in enumerate(found.categories)
+        ],
+        "tried": {name: {**row.figures, "auc": row.auc, "uars": row.uars} for name, row in found.tried.items()},
+        "confusion": confusion_matrix(found.truth, told).tolist(),
+        "reliability": reliability(found.likelihood, found.truth, sources),
+        "coverage": [row._asdict() for row in found.coverage],
+        "groups": groups(found),
+        "upper_band": {
+            name: {"full": found.tried[FULL_BANDS].areas[number], "below": found.tried[BANDS].areas[number]}
+            for number, name in enumerate(found.categories)
+        },
+    }
+    return cast("dict[str, Any]", evaluate.plain(said))
 
 
 def reliability(said: Probabilities, truth: Causes, sources: Sequence[str]) -> dict[str, Any]:
@@ -176,14 +246,14 @@ def reliability(said: Probabilities, truth: Causes, sources: Sequence[str]) -> d
     confidence, right = said.max(axis=1), (said.argmax(axis=1) == truth).astype(float)
     of = np.digitize(confidence, BINS[1:-1])
 
-    def ece(drawn: intervals.Clips) -> float:
+    def ece(drawn: Clips) -> float:
         total, apart = weight[drawn].sum(), 0.0
         for tenth in np.unique(of[drawn]):
             there = drawn[of[drawn] == tenth]
             apart += abs((weight[there] * (confidence[there] - right[there])).sum()) / total
         return float(apart)
 
-    def share(tenth: int, drawn: intervals.Clips) -> float:
+    def share(tenth: int, drawn: Clips) -> float:
         there = drawn[of[drawn] == tenth]
         return float(np.average(right[there], weights=weight[there])) if len(there) else float("nan")
 
