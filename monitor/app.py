@@ -13,8 +13,17 @@ import structlog
 from monitor import __version__, service
 from monitor.capture import AudioSource, Capture, FileSource, Judge, MicrophoneSource, PulseSource, Segmenter
 from monitor.config import Config, MqttConfig, RoomConfig
-from monitor.detect import Detect, Detector, Model, load_model, models_folder
-from monitor.errors import StoreError
+from monitor.detect import (
+    Detect,
+    Detector,
+    Model,
+    ReasonModel,
+    Reasons,
+    load_model,
+    load_reason_model,
+    models_folder,
+)
+from monitor.errors import ModelError, StoreError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.publish import Broker, Glance, Messages, Publisher, Store
 from monitor.records import Command, Sensitivity, SettingName
@@ -97,8 +106,8 @@ class History:
     settings: dict[tuple[str, SettingName], str]
 
 
-def build(config: Config, model: Model, history: History) -> Service:
-    """Join the rooms. Opens no source and no connection, starts nothing."""
+def build(config: Config, model: Model, history: History, reasons: Reasons | None = None) -> Service:
+    """Join the rooms. Opens no source and no connection, starts nothing. Without `reasons` no cause is judged."""
     queue, reports = SegmentQueue(), Reports[object]()
     inboxes = {room: Inbox() for room in config.rooms}
     detect_inbox = Inbox()
@@ -128,7 +137,8 @@ def build(config: Config, model: Model, history: History) -> Service:
         )
         return Loop(f"capture-{room}", work)
 
-    detector = Detector(model, {room: cast("Sensitivity", settings[room, "sensitivity"]) for room in config.rooms})
+    sensitivities = {room: cast("Sensitivity", settings[room, "sensitivity"]) for room in config.rooms}
+    detector = Detector(model, sensitivities, reasons=reasons)
     detect = Detect(detector=detector, queue=queue, inbox=detect_inbox, gates=inboxes, reports=reports)
     publisher = Publisher(
         messages=Messages(config.mqtt.topic_prefix, config.node.id, list(config.rooms)),
@@ -140,6 +150,7 @@ def build(config: Config, model: Model, history: History) -> Service:
         deliver=deliver,
         store=history.store,
         history_failing=history.store is None,
+        reason_failing=reasons is None,
         keep_days=config.history.keep_days,
     )
     return Service(
@@ -190,6 +201,16 @@ def open_history(config: Config) -> History:
         return History(None, configured)
 
 
+def load_reasons(config: Config, load: Callable[..., ReasonModel]) -> Reasons | None:
+    """Load what judges causes; where it cannot be used, say so: cries are told without."""
+    try:
+        model = load(config.reason.path or models_folder() / "reason", config.model.runtime)
+    except ModelError as error:
+        log.warning("reason_model_off", err=str(error))
+        return None
+    return Reasons(model, config.reason.min_confidence)
+
+
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM or SIGINT sets; a second signal ends the process at once, with exit code 1.
@@ -220,6 +241,7 @@ def run(
     *,
     stop: threading.Event,
     load: Callable[..., Model] = load_model,
+    load_reason: Callable[..., ReasonModel] = load_reason_model,
     until: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run the service until `stop` is set or `until` says so; blocks. Called by the main thread.
@@ -227,7 +249,8 @@ def run(
     Args:
         config: All settings.
         stop: Ends it in order.
-        load: Loads the model.
+        load: Loads the cry model.
+        load_reason: Loads the reason model.
         until: Asked at least once a second; True ends it in order, too.
 
     Returns:
@@ -235,11 +258,11 @@ def run(
         sends the will).
 
     Raises:
-        ModelError: The model cannot be used.
+        ModelError: The cry model cannot be used.
     """
     report_stray_deaths()
     model = load(config.model.path or models_folder() / "cry", config.model.runtime)
-    line = build(config, model, open_history(config))
+    line = build(config, model, open_history(config), load_reasons(config, load_reason))
     line.start()
     log.info("ready", node=config.node.id, rooms=list(config.rooms), model=model.label, runtime=model.runtime)
     service.notify("READY=1")

@@ -206,7 +206,8 @@ def score(
     """Print how much each recording sounds like a cry, from 0 to 1: the highest score of its windows.
 
     Every window goes through the model; no gate and no episodes stand between. A file shorter than a window is filled
-    up with silence in front. A file that cannot be read does not stop the others; the exit code is then 1.
+    up with silence in front. Behind it stands why it probably cries, judged by the 8 s that end with the highest
+    window. A file that cannot be read does not stop the others; the exit code is then 1.
     """
 
     def verb(loaded: "Loaded") -> int:
@@ -289,7 +290,7 @@ def history(
     epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  sudo -u cry-monitor cry-monitor doctor",
 )
 def doctor(config: Config = None, overrides: Set = None) -> None:
-    """Check configuration, model, every room's source and level, the broker, the history and the disk.
+    """Check configuration, models, every room's source and level, the broker, the history and the disk.
 
     A line for each, ok or FAIL with what to do; the exit code is 1 when any fails. Opens microphones for some seconds,
     and logs in at the broker under a client id of its own, so it may run beside the service; what it publishes there

@@ -22,12 +22,26 @@ Gate = Literal["open", "closed", "probe"]
 EndedBy = Literal["quiet", "source_lost", "source_ended", "disabled", "stopped", "interrupted"]
 EventType = Literal["cry_started", "cry_ongoing", "cry_ended"]
 SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled", "muted", "flat", "stopped"]
-Problem = Literal["ok", "source_lost", "source_ended", "disabled", "muted", "flat", "clipped", "too_quiet", "store"]
+Problem = Literal[
+    "ok",
+    "source_lost",
+    "source_ended",
+    "disabled",
+    "muted",
+    "flat",
+    "clipped",
+    "too_quiet",
+    "reason_model",
+    "store",
+]
 SettingName = Literal["enabled", "sensitivity"]
 Sensitivity = Literal["low", "normal", "high"]
 
 UNSURE = "unsure"
 """The `reason` of a cry whose cause cannot be told."""
+
+NOT_A_CRY = "not_a_cry"
+"""What a person answers where there was none; no model may call a cause so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,30 @@ class Event:
     ended_by: EndedBy | None = None
     reason: str = UNSURE
     reasons: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CauseJudged:
+    """The cause of a running episode was judged, and no event says so: it is `unsure`. Events to come carry it."""
+
+    room: str
+    episode_id: str
+    reason: str
+    reasons: dict[str, float]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonHealth:
+    """How the reason model does, from detect to publish: on each failure, and on the first answer after one.
+
+    Attributes:
+        failures: In a row; 0: it answers again.
+        err: What it failed with.
+    """
+
+    failures: int
+    err: str = ""
 
 
 @dataclass(frozen=True, slots=True)

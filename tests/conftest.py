@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import toy_reason
 from mqtt_broker import Mosquitto, Recorder, recording, running
 
 THREAD_END_S = 5.0
@@ -62,6 +63,12 @@ def _logging_as_it_was() -> Iterator[None]:
 def repository() -> Path:
     """The root of this repository."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def toy_reason_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reason model of eight categories on disk, that no test changes; its manifest has it always `unsure`."""
+    return toy_reason.write(tmp_path_factory.mktemp("models") / "reason", min_confidence=None)
 
 
 @pytest.fixture

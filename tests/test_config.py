@@ -141,6 +141,20 @@ def test_text_layers_give_types() -> None:
     assert (config.rooms["a"].enabled, config.history.keep_days) == (False, 7)
 
 
+@pytest.mark.parametrize("given", ["0", "0.0", "1", "0.625"])
+def test_a_number_that_may_be_absent(write: Write, given: str) -> None:
+    """`reason.min_confidence` is a number from any layer, and None where no layer has it."""
+    key, name = "reason.min_confidence", "CRY_REASON__MIN_CONFIDENCE"
+    for loaded in (
+        load_config(write(f"{key} = {given}"), [], {}),
+        load_config(None, [f"{key}={given}"], {}),
+        load_config(None, [], {name: given}),
+    ):
+        assert loaded.config.reason.min_confidence == float(given)
+    assert load_config(None, [], {}).config.reason.min_confidence is None
+    assert "must be a number from 0 to 1" in only_problem(None, **{name: "much"})
+
+
 def test_value_with_equals_sign() -> None:
     """Only the first = of --set separates; the value may hold more."""
     assert load_config(None, ["mqtt.username=a=b"], {}).config.mqtt.username == "a=b"
@@ -196,6 +210,11 @@ def test_folder_as_file(tmp_path: Path) -> None:
         ("mqtt.port = true", ["mqtt.port = true", "must be a whole number from 1 to 65535"]),
         ("mqtt.port = 70000", ["mqtt.port = 70000", "must be a whole number from 1 to 65535"]),
         ("mqtt.port = 0", ["mqtt.port = 0", "must be a whole number from 1 to 65535"]),
+        ("reason.min_confidence = 1.5", ["reason.min_confidence = 1.5", "must be a number from 0 to 1", "`unsure`"]),
+        ("reason.min_confidence = nan", ["reason.min_confidence = nan", "must be a number from 0 to 1"]),
+        ("reason.min_confidence = '0.5'", ['reason.min_confidence = "0.5"', "must be a number from 0 to 1"]),
+        ("reason.min_confidence = true", ["reason.min_confidence = true", "must be a number from 0 to 1"]),
+        ("reason.path = ''", ["reason.path", "is empty"]),
         ("mqtt.tls = 1", ["mqtt.tls = 1", "must be true or false"]),
         ("mqtt.host = 3", ["mqtt.host = 3", "must be text"]),
         ("mqtt.host = ''", ['mqtt.host = ""', "must be text"]),
@@ -372,8 +391,9 @@ def test_password_of_the_later_layer_wins(write: Write, tmp_path: Path) -> None:
 def test_relative_paths_start_at_the_file(write: Write, tmp_path: Path) -> None:
     """A relative path starts at the folder of the configuration file, whichever layer gives it."""
     path = write("model.path = 'models/mine'\n[rooms.a]\nsource = 'file'\npath = 'a.wav'")
-    config = load_config(path, ["rooms.a.path=b.wav"], {}).config
+    config = load_config(path, ["rooms.a.path=b.wav", "reason.path=causes"], {}).config
     assert config.model.path == tmp_path / "models" / "mine"
+    assert config.reason.path == tmp_path / "causes"
     assert config.rooms["a"].path == tmp_path / "b.wav"
 
 

@@ -35,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 ONE_IMPORTER = {
-    "ai_edge_litert": "monitor/detect/model.py",
-    "tensorflow": "monitor/detect/model.py",
+    "ai_edge_litert": "monitor/detect/runtime.py",
+    "tensorflow": "monitor/detect/runtime.py",
     "webrtcvad": "monitor/capture/gate.py",
     "soundfile": "monitor/capture/recording.py",
     "soxr": "monitor/resample.py",

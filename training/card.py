@@ -2,8 +2,7 @@
 
 import json
 import math
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from training import intervals, peer, pictures, plots
 from training.evaluate import CHOSEN, EARLIER
+from training.markdown import figure, interval, table, wrapped
 
 CARD, PLOTS = "CARD.md", "plots"
 WORDS, TRIED = Path(__file__).with_name("card.md"), Path(__file__).with_name("tried.txt")
@@ -77,10 +77,10 @@ def text(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
         labels=_shares({"label": metrics["labels"]}, "sources"),
         babies=_shares(metrics["babies"], "households"),
         pairs=metrics["band_gap"]["pairs"],
-        gap=_figure(metrics["band_gap"]["model"], signed=True),
-        gap_peer=_figure(metrics["band_gap"]["peer"], signed=True),
-        ece=_figure(metrics["calibration"]["model"]["ece"]),
-        ece_peer=_figure(metrics["calibration"]["peer"]["ece"]),
+        gap=figure(metrics["band_gap"]["model"], signed=True),
+        gap_peer=figure(metrics["band_gap"]["peer"], signed=True),
+        ece=figure(metrics["calibration"]["model"]["ece"]),
+        ece_peer=figure(metrics["calibration"]["peer"]["ece"]),
         thresholds_from=FROM[evaluation["thresholds_from"]].format(**hard),
         hard_clips=hard["clips"],
         hard_sources=hard["sources"],
@@ -93,7 +93,7 @@ def text(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
         noises=_conditions([row for row in metrics["robustness"] if row["kind"] in plots.NOISES]),
         tried=_tried(TRIED.read_text(encoding="utf-8")),
     )
-    return "\n\n".join(_wrapped(block) for block in filled.strip().split("\n\n")) + "\n"
+    return "\n\n".join(wrapped(block) for block in filled.strip().split("\n\n")) + "\n"
 
 
 def _seeds(compared: dict[str, Any]) -> str:
@@ -101,19 +101,19 @@ def _seeds(compared: dict[str, Any]) -> str:
     if len(compared.get("figures", ())) < 2:
         return ""
     names = list(next(iter(compared["figures"].values())))
-    rows = ((seed, *(_figure(row[name]) for name in names)) for seed, row in compared["figures"].items())
-    table = _table(("seed", *names), rows)
-    return f"### Seeds\n\n{SEEDS.format(chosen=compared['chosen'])}\n\n{table}\n\n"
+    rows = ((seed, *(figure(row[name]) for name in names)) for seed, row in compared["figures"].items())
+    shown = table(("seed", *names), rows)
+    return f"### Seeds\n\n{SEEDS.format(chosen=compared['chosen'])}\n\n{shown}\n\n"
 
 
 def _ranking(rows: dict[str, Any]) -> str:
     head = ("best window of a clip", "this model", "peer (YAMNet)", "this model's lead")
-    return _table(
+    return table(
         head,
         (
             (
                 name.replace("_", " ").replace("auc", "AUC"),
-                *(_figure(row[who], signed=who == "lead") for who in ("model", "peer", "lead")),
+                *(figure(row[who], signed=who == "lead") for who in ("model", "peer", "lead")),
             )
             for name, row in rows.items()
         ),
@@ -130,10 +130,10 @@ def _shares(tables: dict[str, dict[str, Any]], sources: str) -> str:
         "episode, peer",
     )
     shown = ("window_over", "window_over_peer", *EVERYONE)
-    rows = ((group, row) for table in tables.values() for group, row in table.items())
-    return _table(
+    rows = ((group, row) for groups in tables.values() for group, row in groups.items())
+    return table(
         head,
-        ((group, f"{row['clips']} ({row['sources']})", *(_figure(row[n], 2) for n in shown)) for group, row in rows),
+        ((group, f"{row['clips']} ({row['sources']})", *(figure(row[n], 2) for n in shown)) for group, row in rows),
     )
 
 
@@ -147,7 +147,7 @@ def _hard(rows: dict[str, Any]) -> str:
         "validation cries found",
         "other clips set off",
     )
-    return _table(
+    return table(
         head,
         (
             (
@@ -155,8 +155,8 @@ def _hard(rows: dict[str, Any]) -> str:
                 f"{row['enter']:g}, {row['need']} of {row['of']}",
                 "none" if row["target_per_hour"] is None else f"{row['target_per_hour']:g}",
                 row["episodes"],
-                _figure(row["per_hour"], 1),
-                _figure(row["cries"], 2),
+                figure(row["per_hour"], 1),
+                figure(row["cries"], 2),
                 f"{row['others']:.3f}",
             )
             for name, row in rows.items()
@@ -176,16 +176,16 @@ def _nights(nights: dict[str, Any]) -> str:
         "longest, s",
     )
     rows = ((night, who, row) for night, table in nights.items() for who, row in table.items())
-    return _table(
+    return table(
         head,
         (
             (
                 night,
                 who,
                 f"{row['found']} of {row['cries']}"
-                + (f" {_interval(row['found_share'], 2)}" if night == "both" else ""),
+                + (f" {interval(row['found_share'], 2)}" if night == "both" else ""),
                 row["false_episodes"],
-                _figure(row["false_per_hour"], 1),
+                figure(row["false_per_hour"], 1),
                 row["false_on_s_per_hour"],
                 *("none" if row[name] is None else row[name] for name in ("median_latency_s", "max_latency_s")),
             )
@@ -197,10 +197,15 @@ def _nights(nights: dict[str, Any]) -> str:
 def _negatives(rows: dict[str, Any]) -> str:
     themes = list(next(iter(rows.values()))["episodes"])
     head = ("false episodes", *(theme.replace("_", " ") for theme in themes), "an hour", "an hour, laughs left out")
-    return _table(
+    return table(
         head,
         (
-            (who, *row["episodes"].values(), _figure(row["per_hour"], 1), _figure(row["per_hour_without_laughs"], 1))
+            (
+                who,
+                *row["episodes"].values(),
+                figure(row["per_hour"], 1),
+                figure(row["per_hour_without_laughs"], 1),
+            )
             for who, row in rows.items()
         ),
     )
@@ -208,15 +213,15 @@ def _negatives(rows: dict[str, Any]) -> str:
 
 def _conditions(rows: Sequence[dict[str, Any]]) -> str:
     head = ("changed how", "AUC, this model", "AUC, peer", "cries found, this model", "cries found, peer")
-    return _table(
+    return table(
         (*head, "others set off, this model", "others set off, peer"),
         (
             (
                 f"{row['kind']} {row['amount']:g} {row['unit']}",
-                _figure(row["auc_model"]),
-                _figure(row["auc_peer"]),
-                _figure(row["found_model"], 2),
-                _figure(row["found_peer"], 2),
+                figure(row["auc_model"]),
+                figure(row["auc_peer"]),
+                figure(row["found_model"], 2),
+                figure(row["found_peer"], 2),
                 f"{row['set_off_model']:.3f}",
                 f"{row['set_off_peer']:.3f}",
             )
@@ -229,31 +234,6 @@ def _tried(lines: str) -> str:
     """Return the section of what did not help; nothing where nothing is noted."""
     noted = [line.strip() for line in lines.splitlines() if line.strip() and not line.startswith("#")]
     return "## Tried, and did not help\n\n" + "".join(f"- {line}\n" for line in noted) + "\n" if noted else ""
-
-
-def _wrapped(block: str) -> str:
-    """Return a paragraph in lines of 120; headings, tables, lists and pictures as they are."""
-    if block.startswith(("#", "|", "!", "- ")):
-        return block
-    return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
-
-
-def _figure(estimate: dict[str, Any], digits: int = 3, *, signed: bool = False) -> str:
-    """Return an estimate with its interval: 0.974 (0.951 to 0.990)."""
-    return f"{estimate['value']:{'+' if signed else ''}.{digits}f} {_interval(estimate, digits, signed=signed)}"
-
-
-def _interval(estimate: dict[str, Any], digits: int, *, signed: bool = False) -> str:
-    if estimate["low"] is None:
-        return "(one source)"
-    low, high = (f"{estimate[end]:{'+' if signed else ''}.{digits}f}" for end in ("low", "high"))
-    return f"({low} to {high})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _weights(saved_model: Path) -> int:

@@ -11,6 +11,7 @@ from monitor.config.models import (
     LogConfig,
     ModelConfig,
     NodeConfig,
+    ReasonConfig,
     RoomConfig,
 )
 from monitor.config.mqtt import MqttConfig
@@ -25,6 +26,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "NodeConfig",
+    "ReasonConfig",
     "RoomConfig",
     "Runtime",
     "Sensitivity",

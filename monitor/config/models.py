@@ -140,6 +140,24 @@ class ModelConfig(Table):
     )
 
 
+class ReasonConfig(Table):
+    """The model that tells why it probably cries; without one, cries are told all the same."""
+
+    path: Path | None = Field(
+        default=None,
+        description="The folder of a model (manifest.json stands in it). Omitted: the model shipped with the project. "
+        "Relative: to the configuration file. It runs by model.runtime.",
+    )
+    min_confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="A cause less probable than this is `unsure`: 0 to 1; 0 always names the likeliest. "
+        "Omitted: what the model's own manifest says.",
+    )
+
+
 class HistoryConfig(Table):
     """Past cries, on this machine only."""
 
@@ -165,6 +183,7 @@ class Config(BaseSettings):
     )
     log: LogConfig = LogConfig()
     model: ModelConfig = ModelConfig()
+    reason: ReasonConfig = ReasonConfig()
     mqtt: MqttConfig = MqttConfig()
     history: HistoryConfig = HistoryConfig()
 

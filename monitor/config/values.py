@@ -38,7 +38,8 @@ class Table(BaseModel):
         wanted = cls.model_fields[info.field_name or ""].annotation
         text = isinstance(value, str) and not isinstance(value, Given)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if (wanted in (int, float) and (text or isinstance(value, bool))) or (wanted is bool and (text or number)):
+        wants_number = wanted in (int, float, float | None)
+        if (wants_number and (text or isinstance(value, bool))) or (wanted is bool and (text or number)):
             raise PydanticCustomError("wrong_type", "is of another type")
         if value == "" and wanted in (Path, Path | None):
             raise ValueError("is empty; name a path or remove the key")

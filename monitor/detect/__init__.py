@@ -3,19 +3,35 @@
 One thread for all rooms; the thread-free core is `Detector`.
 """
 
-from monitor.detect.detector import BATCH, Detector, Said, new_id, to_waveforms
+from monitor.detect.detector import BATCH, Detector, Said, new_id
 from monitor.detect.loop import Detect
-from monitor.detect.model import Manifest, Model, check_model, load_model, models_folder
+from monitor.detect.model import (
+    Manifest,
+    Model,
+    ReasonManifest,
+    ReasonModel,
+    check_model,
+    load_model,
+    load_reason_model,
+    models_folder,
+)
+from monitor.detect.reasons import Judgement, Reasons
+from monitor.detect.stream import to_waveforms
 
 __all__ = [
     "BATCH",
     "Detect",
     "Detector",
+    "Judgement",
     "Manifest",
     "Model",
+    "ReasonManifest",
+    "ReasonModel",
+    "Reasons",
     "Said",
     "check_model",
     "load_model",
+    "load_reason_model",
     "models_folder",
     "new_id",
     "to_waveforms",

@@ -9,14 +9,17 @@ import numpy as np
 
 from monitor.detect.episodes import EpisodeTracker, Moment, Rule
 from monitor.detect.model import Manifest, Model
-from monitor.detect.stream import Held, Plan
+from monitor.detect.reasons import Judgement, Reasons
+from monitor.detect.stream import Held, Plan, to_waveforms
+from monitor.errors import InferenceError
 from monitor.records import (
     Applied,
+    CauseJudged,
     Command,
     Event,
     GateMissed,
     Level,
-    Samples,
+    ReasonHealth,
     Score,
     Segment,
     Sensitivity,
@@ -33,7 +36,7 @@ BATCH = 4
 the process 80 MB larger, for good; and sixteen windows in one take up to twice the time of four times four, as they no
 longer fit the processor's cache."""
 
-Said = Event | GateMissed | Level | Applied
+Said = Event | CauseJudged | ReasonHealth | GateMissed | Level | Applied
 
 
 @dataclass(slots=True)
@@ -63,11 +66,6 @@ def ends_of(segment: Segment, after_sample: int, window: int, hop: int) -> list[
     return list(range(-(-earliest // hop) * hop, segment.end_sample + 1, hop))
 
 
-def to_waveforms(pieces: Sequence[Samples]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return the model's input of int16 pieces of one length: float32[n, length] in [-1, 1)."""
-    return np.stack(pieces).astype(np.float32) / np.float32(32768)
-
-
 class Detector:
     """Scores what rooms send, in batches, and tracks each room's episode. One thread uses it.
 
@@ -75,10 +73,19 @@ class Detector:
         model: The cry model.
         rooms: Each room's sensitivity.
         make_id: Gives a fresh unique id at each call.
+        reasons: Judges why it cries; None: every cause is `unsure`.
     """
 
-    def __init__(self, model: Model, rooms: Mapping[str, Sensitivity], make_id: Callable[[], str] = new_id) -> None:
+    def __init__(
+        self,
+        model: Model,
+        rooms: Mapping[str, Sensitivity],
+        make_id: Callable[[], str] = new_id,
+        reasons: Reasons | None = None,
+    ) -> None:
         self._model = model
+        self._reasons = reasons
+        self._reason_failures = 0
         self._stream = model.stream
         self._rooms = {
             room: _Room(EpisodeTracker(room, rule_of(model.manifest, sensitivity), model.label, make_id))
@@ -97,7 +104,8 @@ class Detector:
             What is to be said, in order, room by room.
 
         Raises:
-            InferenceError: The model failed. Nothing changed: the same call may be made again.
+            InferenceError: The cry model failed. Nothing changed: the same call may be made again. A reason model
+                that fails costs the cause and nothing else.
         """
         plans = {item.room: plan for item in segments if isinstance(item, Segment) and (plan := self._plan(item))}
         scored = self._score(plans)
@@ -154,6 +162,7 @@ class Detector:
             for score in scores:
                 said += room.tracker.update(score, room.moment)
                 room.scored_sample = score.end_sample
+            said += self._judge(room, segment)
         said += room.tracker.pass_time(room.moment)
         if scores:
             room.newest_score = scores[-1].score
@@ -161,6 +170,25 @@ class Detector:
             room.level_due_s = (segment.at_s // LEVEL_EVERY_S + 1) * LEVEL_EVERY_S
             said.append(Level(segment.room, segment.level_dbfs, segment.gate, room.newest_score, segment.at))
         return said
+
+    def _judge(self, room: _Room, segment: Segment) -> list[Said]:
+        """Judge the cause by the segment's newest window, where that is due and the window holds some of the cry."""
+        reasons = self._reasons
+        if reasons is None or len(segment.samples) < reasons.window_samples:
+            return []
+        if not room.tracker.wants_judgement(room.moment, reasons.window_samples):
+            return []
+        health: list[Said] = []
+        try:
+            judgement = reasons.judge(segment.samples)
+            if self._reason_failures:
+                self._reason_failures = 0
+                health = [ReasonHealth(0)]
+        except InferenceError as error:
+            judgement = Judgement()
+            self._reason_failures += 1
+            health = [ReasonHealth(self._reason_failures, str(error))]
+        return [*health, *room.tracker.judge(judgement, room.moment)]
 
     def _apply(self, command: Command) -> Applied:
         tracker = self._rooms[command.room].tracker

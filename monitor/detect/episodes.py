@@ -4,12 +4,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitor.records import SAMPLE_RATE_HZ, EndedBy, Event, EventType, Score
+from monitor.detect.reasons import Judgement
+from monitor.records import RING_S, SAMPLE_RATE_HZ, UNSURE, CauseJudged, EndedBy, Event, EventType, Score
 
 HANG_OVER_S = 20.0
 """An episode ends so long after the last window that reached `exit`."""
 
 ONGOING_EVERY_S = 60.0
+
+JUDGED_AFTER_S = RING_S
+"""A cause is first judged when there is so much of the episode; then each time that the cry is said to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class _Episode:
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
+    judgement: Judgement | None = None
 
     def add(self, score: float) -> None:
         self.peak = max(self.peak, score)
@@ -87,10 +92,34 @@ class EpisodeTracker:
         episode.add(score.score)
         if score.score >= self.rule.exit:
             episode.last_crying_sample = score.end_sample
-        return [*events, *self._ongoing_if_due(now)]
+        return events
+
+    def wants_judgement(self, now: Moment, window_samples: int) -> bool:
+        """Whether the cause is due to be judged, and the `window_samples` that end at `now` hold some of the cry."""
+        episode = self._episode
+        if episode is None or episode.last_crying_sample <= now.end_sample - window_samples:
+            return False
+        if episode.judgement is None:
+            return now.end_sample - episode.start_sample >= JUDGED_AFTER_S * SAMPLE_RATE_HZ
+        return self._ongoing_is_due(episode, now)
+
+    def judge(self, judgement: Judgement, now: Moment) -> list[Event | CauseJudged]:
+        """Let the running episode's events to come carry `judgement`; say so, where its first one is not said anyway.
+
+        A cause that can be told is an event at once, beside the rhythm of the others.
+        """
+        episode = self._episode
+        if episode is None:
+            return []
+        first, episode.judgement = episode.judgement is None, judgement
+        if not first or self._ongoing_is_due(episode, now):
+            return []
+        if judgement.reason == UNSURE:
+            return [CauseJudged(self._room, episode.episode_id, judgement.reason, judgement.reasons, now.at)]
+        return [self._ongoing(episode, now)]
 
     def pass_time(self, now: Moment) -> list[Event]:
-        """Let time go on without a score: the gate is closed."""
+        """Let time go on to `now`, after all that was scored up to there; nothing was where the gate is closed."""
         return [*self._end_if_quiet(now.end_sample, now), *self._ongoing_if_due(now)]
 
     def close(self, ended_by: EndedBy, now: Moment) -> list[Event]:
@@ -117,11 +146,18 @@ class EpisodeTracker:
 
     def _ongoing_if_due(self, now: Moment) -> list[Event]:
         episode = self._episode
-        if episode is None or now.end_sample < episode.next_ongoing_sample:
+        if episode is None or not self._ongoing_is_due(episode, now):
             return []
         episode.next_ongoing_sample += round(ONGOING_EVERY_S * SAMPLE_RATE_HZ)
+        return [self._ongoing(episode, now)]
+
+    @staticmethod
+    def _ongoing_is_due(episode: _Episode, now: Moment) -> bool:
+        return now.end_sample >= episode.next_ongoing_sample
+
+    def _ongoing(self, episode: _Episode, now: Moment) -> Event:
         confidence = max((score.score for score in self._recent), default=0.0)
-        return [self._event("cry_ongoing", episode, now, confidence)]
+        return self._event("cry_ongoing", episode, now, confidence)
 
     def _end_if_quiet(self, end_sample: int, now: Moment) -> list[Event]:
         quiet_samples = HANG_OVER_S * SAMPLE_RATE_HZ
@@ -138,6 +174,7 @@ class EpisodeTracker:
     def _event(
         self, kind: EventType, episode: _Episode, now: Moment, confidence: float, ended_by: EndedBy | None = None
     ) -> Event:
+        judgement = episode.judgement or Judgement()
         return Event(
             event_type=kind,
             event_id=self._new_id(),
@@ -154,4 +191,6 @@ class EpisodeTracker:
             level_dbfs=now.level_dbfs,
             model=self._model,
             ended_by=ended_by,
+            reason=judgement.reason,
+            reasons=judgement.reasons,
         )

@@ -9,12 +9,15 @@ import structlog
 from monitor.detect.detector import Detector, Said
 from monitor.errors import InferenceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
-from monitor.records import Command, Event, GateMissed, Segment, SourceLost
+from monitor.records import Command, Event, GateMissed, ReasonHealth, Segment, SourceLost
 
 log = structlog.get_logger()
 
 FAILURES = 5
 """Failed batches in a row that end the process: a model that is broken says `offline`, not OFF."""
+
+EVERY = 100
+"""A failed reason model is a WARNING the first time, and then each 100th."""
 
 
 class Detect:
@@ -92,4 +95,10 @@ class Detect:
                     level_dbfs=round(record.level_dbfs, 1),
                     duration_s=round(record.duration_s, 1),
                 )
+            if isinstance(record, ReasonHealth):
+                if not record.failures:
+                    log.info("reason_model_works_again")
+                elif record.failures % EVERY == 1:
+                    fix = "causes are unsure until it answers again; try the other model.runtime"
+                    log.warning("reason_model_failed", err=record.err, failures=record.failures, fix=fix)
             self._reports.put(record)

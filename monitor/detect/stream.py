@@ -25,6 +25,12 @@ Frames = NDArray[np.float32]
 Scores = dict[str, NDArray[np.float32]]
 Function = Callable[[Waveforms], Scores]
 
+
+def to_waveforms(pieces: Sequence[Samples]) -> Waveforms:
+    """Return a model's input of int16 pieces of one length: float32[n, length] in [-1, 1)."""
+    return np.stack(pieces).astype(np.float32) / np.float32(32768)
+
+
 Size = Annotated[int, pydantic.Field(ge=1)]
 
 

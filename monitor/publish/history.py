@@ -13,7 +13,7 @@ import structlog
 from monitor.errors import StoreError
 from monitor.publish.interrupted import interrupted
 from monitor.publish.store import Store
-from monitor.records import Applied, Event
+from monitor.records import Applied, CauseJudged, Event
 
 log = structlog.get_logger()
 
@@ -51,6 +51,10 @@ class History:
         """Note that a running episode was still heard of; not tried again, the next one says more."""
         if not self._waiting:
             self._write(lambda store: store.touch(episode_id, last_at), now_s)
+
+    def judged(self, judged: CauseJudged, now_s: float) -> None:
+        """Note the cause of a running episode: its end carries it, should this service die before."""
+        self._write(lambda store: store.judge(judged.episode_id, judged.reason, judged.reasons), now_s)
 
     def delivered(self, event_id: str, at: float, now_s: float) -> None:
         """Note that the broker has the event."""

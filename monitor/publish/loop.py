@@ -19,7 +19,7 @@ from monitor.publish.picture import Now, Picture
 from monitor.publish.reports import Acked, Incoming, LinkDown, LinkUp, SubscriptionRefused
 from monitor.publish.settings import Key
 from monitor.publish.store import Store
-from monitor.records import Applied, Command, Event, Level, RoomHealth
+from monitor.records import Applied, CauseJudged, Command, Event, Level, ReasonHealth, RoomHealth
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ class Publisher:
         deliver: Callable[[Command], bool],
         store: Store | None,
         history_failing: bool = False,
+        reason_failing: bool = False,
         keep_days: float = 90.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -67,6 +68,7 @@ class Publisher:
             deliver: Gives a valid command to its owner, without blocking; False: its inbox is full.
             store: The history; None for none. It is closed by `close`.
             history_failing: The history should be there and could not be opened: `problem` says `store`.
+            reason_failing: There is no reason model: `problem` says `reason_model`.
             keep_days: How long the history is kept.
             clock: Monotonic seconds.
             wall: UTC seconds.
@@ -79,6 +81,7 @@ class Publisher:
         self._clock = clock
         self._wall = wall
         self._picture = Picture(messages, settings, model_name=model_name, version=version, now=self._now())
+        self._reason_failing = reason_failing
         self._history = History(store, failing=history_failing, keep_days=keep_days)
         self._outbox: Outbox[Message] = Outbox()
         self._connection = Connection(broker, messages.status("offline"), reports.put, clock=clock, uniform=uniform)
@@ -107,7 +110,13 @@ class Publisher:
             self._on_down(end)
         now = self._now()
         self._history.tick(now.monotonic_s, now.at)
-        self._put(self._picture.tick(now, store_failing=self._history.failing, outbox=len(self._outbox)))
+        due = self._picture.tick(
+            now,
+            store_failing=self._history.failing,
+            reason_failing=self._reason_failing,
+            outbox=len(self._outbox),
+        )
+        self._put(due)
         self._connection.try_again()
         self._send()
 
@@ -147,8 +156,10 @@ class Publisher:
 
     def _take(self, report: object) -> None:
         match report:
-            case Event() | RoomHealth() | Level() | Applied():
+            case Event() | CauseJudged() | RoomHealth() | Level() | Applied():
                 self._on_record(report)
+            case ReasonHealth():
+                self._reason_failing = report.failures > 0
             case LinkUp() if self._connection.came_up(report):
                 self._on_up()
             case LinkDown():
@@ -160,13 +171,15 @@ class Publisher:
             case SubscriptionRefused() if self._connection.is_current(report.link):
                 log.warning("mqtt_subscription_refused", err=report.reason, fix="settings cannot be changed over MQTT")
 
-    def _on_record(self, record: Event | RoomHealth | Level | Applied) -> None:
+    def _on_record(self, record: Event | CauseJudged | RoomHealth | Level | Applied) -> None:
         now = self._now()
         match record:
             case Event():
                 self.glance = self.glance.after(record)
                 self._history.append(record, now.monotonic_s)
                 self._ages.happened(record.event_id, now.monotonic_s)
+            case CauseJudged():
+                self._history.judged(record, now.monotonic_s)
             case Applied():
                 self._history.keep_setting(record, now.monotonic_s)
             case Level():

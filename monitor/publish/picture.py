@@ -4,12 +4,13 @@ Deaf is never OFF: while a room does not hear, `crying` is null. On a loss the o
 `cry_ended` of a running episode (detect always sends it), then `state`.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
 from monitor.publish.messages import Message, Messages, OnOff, RoomState
-from monitor.records import Applied, EndedBy, Event, Level, Problem, RoomHealth, SettingName
+from monitor.records import Applied, CauseJudged, EndedBy, Event, Level, Problem, RoomHealth, SettingName
 
 REPEAT_S: Final = 60.0
 """`state` and `health` are said again this often, changed or not."""
@@ -96,10 +97,11 @@ class Picture:
         self._version = version
         self._started_s = now.monotonic_s
         self._rooms = {room: _Room(room, now) for room in messages.rooms}
+        self._reason_failing = False
         self._store_failing = False
         self._health_said: tuple[Problem, float] | None = None
 
-    def handle(self, record: Event | RoomHealth | Level | Applied, now: Now) -> list[Message]:
+    def handle(self, record: Event | CauseJudged | RoomHealth | Level | Applied, now: Now) -> list[Message]:
         """Return what must be said because of `record`, in order; nothing for a room that is not configured."""
         room = self._rooms.get(record.room)
         if room is None:
@@ -107,6 +109,10 @@ class Picture:
         match record:
             case Event():
                 return self._on_event(room, record, now)
+            case CauseJudged():
+                if room.episode is not None and room.episode.episode_id == record.episode_id:
+                    room.episode = dataclasses.replace(room.episode, reason=record.reason, reasons=record.reasons)
+                return self._state(record.room, room, now)
             case RoomHealth():
                 return self._on_health(room, record, now)
             case Level():
@@ -115,9 +121,12 @@ class Picture:
                 self._settings[record.room, record.setting] = record.value
                 return [self._messages.setting(record.room, record.setting, record.value)]
 
-    def tick(self, now: Now, *, store_failing: bool = False, outbox: int = 0) -> list[Message]:
-        """Return what is due by time, or because the store began or ceased to fail. Call it at least each second."""
+    def tick(
+        self, now: Now, *, store_failing: bool = False, reason_failing: bool = False, outbox: int = 0
+    ) -> list[Message]:
+        """Return what is due by time, or because something began or ceased to fail. Call it at least each second."""
         self._store_failing = store_failing
+        self._reason_failing = reason_failing
         said = []
         for name, room in self._rooms.items():
             if room.owed_until_s is not None and now.monotonic_s >= room.owed_until_s:
@@ -167,8 +176,6 @@ class Picture:
     def problem(self) -> Problem:
         """The node's problem: the first in the contract's order that any room has."""
         present = {self._problem(room) for room in self._rooms.values()}
-        if self._store_failing:
-            present.add("store")
         return next((problem for problem in _PROBLEMS_FIRST_THAT_APPLIES if problem in present), "ok")
 
     def running_episode(self, room: str) -> str | None:
@@ -233,11 +240,16 @@ class Picture:
             level_dbfs=room.health.level_dbfs,
             problem=self._problem(room),
         )
-        essence = (state.crying, state.alert, state.hearing, state.episode_id, state.reason, state.problem)
+        cause = (state.episode_id, state.reason, state.reasons)
+        essence = (state.crying, state.alert, state.hearing, cause, state.problem)
         if essence == room.said and not always:
             return []
         room.said, room.said_monotonic_s = essence, now.monotonic_s
         return [self._messages.state(name, state)]
 
     def _problem(self, room: _Room) -> Problem:
-        return "store" if room.problem == "ok" and self._store_failing else room.problem
+        if room.problem != "ok":
+            return room.problem
+        if self._reason_failing:
+            return "reason_model"
+        return "store" if self._store_failing else "ok"

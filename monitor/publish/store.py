@@ -87,6 +87,14 @@ class Store:
                 (last_at, episode_id),
             )
 
+    def judge(self, episode_id: str, reason: str, reasons: Mapping[str, float]) -> None:
+        """Note why a running episode's child probably cries."""
+        with self._db.transaction():
+            self._db.change(
+                "UPDATE episodes SET reason = ?, reasons = ? WHERE episode_id = ? AND ended_at IS NULL",
+                (reason, json.dumps(dict(reasons)), episode_id),
+            )
+
     def open_episodes(self) -> list[OpenEpisode]:
         """Return the episodes without an end, oldest first."""
         rows = self._db.rows("SELECT * FROM episodes WHERE ended_at IS NULL ORDER BY started_at")

@@ -15,13 +15,14 @@ from monitor.broker import DemoBroker
 from monitor.config import Config, HistoryConfig, Loaded, MqttConfig, NodeConfig, RoomConfig
 from monitor.errors import MonitorError
 from monitor.publish import MEMORY, is_retained
+from monitor.records import UNSURE
 from monitor.threads import Loop
 
 ROOM = "nursery"
 
 VALUES = {
-    "event": ("event_type", "confidence", "duration_s", "ended_by"),
-    "state": ("crying", "hearing", "confidence", "problem"),
+    "event": ("event_type", "confidence", "duration_s", "ended_by", "reason"),
+    "state": ("crying", "hearing", "confidence", "reason", "problem"),
     "health": ("version", "model", "problem"),
     "level": ("dbfs", "gate", "score"),
 }
@@ -53,7 +54,7 @@ class Printer:
         if last in VALUES:
             values = json.loads(payload)
             style = STYLES.get(values.get("event_type"), style)
-            told = "  ".join(_value(key, values[key]) for key in VALUES[last] if values.get(key) is not None)
+            told = "  ".join(_value(key, values[key]) for key in VALUES[last] if values.get(key) not in (None, UNSURE))
             if last == "state" and values["problem"] == "source_ended":
                 self.over.set()
         line = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (f"{topic:<33}", "bold"), "  ", (told, style))
@@ -140,6 +141,7 @@ def _config(config: Config, port: int, room: RoomConfig) -> Config:
         rooms={ROOM: room},
         log=config.log,
         model=config.model,
+        reason=config.reason,
         mqtt=MqttConfig(host="127.0.0.1", port=port, protocol="3.1.1"),
         history=HistoryConfig(path=Path(MEMORY)),
     )

@@ -21,7 +21,7 @@ from monitor.errors import MonitorError, SourceError, StoreError
 from monitor.publish import Messages, Probe, past_episodes, try_to_write
 from monitor.records import RING_S, SAMPLE_RATE_HZ, Samples
 from monitor.service import redact
-from monitor.verbs.files import load_cry_model
+from monitor.verbs.files import load_cry_model, load_reasons
 
 LISTEN_S: Final = 3.0
 """So much of each room is listened to: enough for a level, short enough for somebody who waits."""
@@ -77,6 +77,7 @@ def _examine(loaded: Loaded, open_source: Callable[[RoomConfig], AudioSource]) -
     file = loaded.file or "no file: every setting has its default"
     yield Finding("configuration", f"{file}; checked as {_user()}")
     yield _check("model", lambda: _model(config))
+    yield _check("reason model", lambda: f"{load_reasons(config).label}: loads, and answers as when it was made")
     for room_id, room in config.rooms.items():
         yield from _room(room_id, room, open_source)
     yield from _broker(config)

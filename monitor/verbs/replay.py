@@ -4,16 +4,21 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import structlog
+
 from monitor.capture import Recording
 from monitor.config import Loaded
 from monitor.offline import listen, numbered
-from monitor.records import Event, Samples
-from monitor.verbs.files import each_recording, load_cry_model
+from monitor.records import Event, ReasonHealth, Samples
+from monitor.verbs.files import each_recording, in_words, load_cry_model, reasons_or_none
+
+log = structlog.get_logger()
 
 
 def replay(loaded: Loaded, files: list[Path], *, jsonl: bool) -> int:
     """Print each event of each recording; the first room's settings apply, its source does not."""
     model = load_cry_model(loaded.config.model)
+    reasons = reasons_or_none(loaded.config)
     room_id, room = next(iter(loaded.config.rooms.items()))
     make_id = numbered()
 
@@ -25,10 +30,13 @@ def replay(loaded: Loaded, files: list[Path], *, jsonl: bool) -> int:
             sensitivity=room.sensitivity,
             vad_mode=room.gate.vad_mode,
             make_id=make_id,
+            reasons=reasons,
         )
         for record in said:
             if isinstance(record, Event):
                 print(_json(path, record) if jsonl else _line(path, record), flush=True)  # noqa: T201 - the result
+            elif isinstance(record, ReasonHealth) and record.failures == 1:
+                log.warning("reason_model_failed", err=record.err)
 
     return each_recording(files, use)
 
@@ -52,4 +60,6 @@ def _json(path: Path, event: Event) -> str:
 def _line(path: Path, event: Event) -> str:
     minutes, seconds = divmod(event.at_s, 60)
     told = f"{path.name}  {minutes:3.0f}:{seconds:04.1f}  {event.event_type:<11}  confidence {event.confidence:.2f}"
-    return told if event.event_type == "cry_started" else f"{told}  {event.duration_s:.1f} s of crying"
+    if event.event_type != "cry_started":
+        told = f"{told}  {event.duration_s:.1f} s of crying"
+    return told + in_words(event.reason, event.reasons)

@@ -3,15 +3,27 @@ import itertools
 import numpy as np
 import pytest
 import synth
+import toy_reason
 from loudness import HOP_SAMPLES, MANIFEST, MODEL, WINDOW_SAMPLES
 
 from monitor.capture import Segmenter
-from monitor.detect import Detector, Model, Said, to_waveforms
+from monitor.detect import Detector, Model, Reasons, Said, to_waveforms
 from monitor.detect.detector import ends_of
 from monitor.detect.model import Scores, Waveforms
 from monitor.errors import InferenceError
 from monitor.offline import listen, numbered, score_windows
-from monitor.records import Applied, Command, Event, GateMissed, Level, Samples, Segment, SourceLost
+from monitor.records import (
+    Applied,
+    CauseJudged,
+    Command,
+    Event,
+    GateMissed,
+    Level,
+    ReasonHealth,
+    Samples,
+    Segment,
+    SourceLost,
+)
 
 
 def segments_of(pcm: Samples, room: str = "nursery") -> list[Segment]:
@@ -178,7 +190,7 @@ def test_the_level_is_told_each_five_seconds() -> None:
 def test_score_hears_every_window(block: int) -> None:
     """`score` gives one score a hop from the start of the recording, whatever the blocks it is read in."""
     blocks = [NIGHT[start : start + block] for start in range(0, len(NIGHT), block)]
-    scores = list(score_windows(blocks, MODEL))
+    scores = [score for score, _ in score_windows(blocks, MODEL)]
     assert [s.end_sample for s in scores] == list(range(WINDOW_SAMPLES, len(NIGHT) + 1, HOP_SAMPLES))
     alone = MODEL.function(to_waveforms([NIGHT[HOP_SAMPLES : HOP_SAMPLES + WINDOW_SAMPLES]]))
     assert scores[1].score == pytest.approx(float(alone["cry"][0, 0]))
@@ -186,6 +198,117 @@ def test_score_hears_every_window(block: int) -> None:
 
 def test_score_pads_a_short_recording_in_front() -> None:
     """A recording shorter than a window is scored as one window that ends with it."""
-    (score,) = score_windows([synth.cry(0.5, -10)], MODEL)
+    ((score, _),) = score_windows([synth.cry(0.5, -10)], MODEL)
     assert score.end_sample == WINDOW_SAMPLES
     assert score.score > 0.5
+
+
+# Why it cries
+
+LONG_CRY = synth.over(synth.noise(110, -65), (6, synth.cry(75, -15)))
+
+
+def with_causes(pcm: Samples, likelihood: toy_reason.Likelihood, **changes: object) -> list[Said]:
+    changes = {"categories": ["hungry", "tired"], "min_confidence": 0.6} | changes
+    reasons = Reasons(toy_reason.model(likelihood, **changes))
+    return [said for said in listen([pcm], MODEL, reasons=reasons) if not isinstance(said, Level)]
+
+
+def test_a_cause_is_judged_by_the_first_8_s_and_each_minute() -> None:
+    """The model hears the 8 s at hand once the episode is 8 s old, and those at each `cry_ongoing`; no others."""
+    heard: list[Waveforms] = []
+
+    def keep(waveforms: Waveforms) -> np.ndarray:
+        heard.extend(waveforms)
+        return np.tile((0.7, 0.3), (len(waveforms), 1))
+
+    started, extra, ongoing, ended = events(with_causes(LONG_CRY, keep))
+    assert [e.event_type for e in (started, extra, ongoing, ended)] == [
+        "cry_started",
+        "cry_ongoing",
+        "cry_ongoing",
+        "cry_ended",
+    ]
+    assert 8 <= extra.at_s - started.started_s < 8.5
+    assert 60 <= ongoing.at_s - started.at_s < 60.5
+    wanted = [LONG_CRY[round(e.at_s * 16_000) - 128_000 : round(e.at_s * 16_000)] for e in (extra, ongoing)]
+    assert np.array_equal(heard, to_waveforms(wanted))
+    assert (started.reason, started.reasons) == ("unsure", {})
+    assert {e.reason for e in (extra, ongoing, ended)} == {"hungry"}
+    assert ended.reasons == {"hungry": 0.7, "tired": 0.3}
+
+
+def test_each_minute_is_judged_anew() -> None:
+    """A `cry_ongoing` carries what was judged of its own 8 s, and the end what was judged last."""
+    rows = iter([(0.7, 0.3), (0.2, 0.8)])
+    said = events(with_causes(LONG_CRY, lambda _: np.array([next(rows)])))
+    assert [e.reason for e in said] == ["unsure", "hungry", "tired", "tired"]
+
+
+def test_an_unsure_cause_is_told_without_an_event() -> None:
+    """Odds that are not worth a word are said beside the events, and the end carries them."""
+    said = with_causes(NIGHT, toy_reason.always(0.55, 0.45))
+    started, judged, ended = said
+    assert isinstance(started, Event)
+    assert isinstance(ended, Event)
+    assert judged == CauseJudged("room", started.episode_id, "unsure", {"hungry": 0.55, "tired": 0.45}, judged.at)  # type: ignore[union-attr]
+    assert (ended.reason, ended.reasons) == ("unsure", {"hungry": 0.55, "tired": 0.45})
+
+
+def test_a_cry_of_a_moment_is_not_judged() -> None:
+    """Where the cry has left the 8 s before the episode is 8 s old for the gate, nothing is judged of other sound."""
+    pcm = synth.over(synth.noise(50, -65), (6, synth.cry(3, -15)), (19, synth.noise(1, -42)))
+    said = with_causes(pcm, toy_reason.always(1, 0), window_samples=16_000)
+    assert [e.event_type for e in events(said)] == ["cry_started", "cry_ended"]
+    assert events(said)[-1].reasons == {}
+
+
+def test_less_than_a_window_is_not_judged() -> None:
+    """A segment that holds less than the reason model's window leaves the cause as it was."""
+    detector = Detector(
+        MODEL, {"nursery": "normal"}, numbered(), Reasons(toy_reason.model(toy_reason.always(*[1 / 8] * 8)))
+    )
+    short = [
+        Segment(s.room, s.samples[-100_000:], s.end_sample, s.at, s.level_dbfs, s.noise_floor_dbfs, s.gate)
+        for s in segments_of(NIGHT)
+    ]
+    assert [e.reasons for e in events(hear(detector, short))] == [{}, {}]
+
+
+def test_a_reason_model_that_fails_costs_the_cause_alone() -> None:
+    """Cries are told as without it, no window is scored twice, and each failure and the first success is told."""
+    working = iter([False, True])
+    scored: list[int] = []
+
+    def scoring(waveforms: Waveforms) -> Scores:
+        scored.append(len(waveforms))
+        return MODEL.function(waveforms)
+
+    def flaky(_: Waveforms) -> np.ndarray:
+        if not next(working):
+            raise InferenceError("reason", "is out of order")
+        return np.array([[1.0, 0.0]])
+
+    reasons = Reasons(toy_reason.model(flaky, categories=["hungry", "tired"]))
+    said = list(listen([LONG_CRY], Model(MANIFEST, "litert", scoring), reasons=reasons))
+    windows = len(scored)
+    plain = list(listen([LONG_CRY], Model(MANIFEST, "litert", scoring)))
+    assert len(scored) == 2 * windows
+    told = [(e.event_type, e.at_s, e.confidence) for e in events(said)]
+    assert told == [(e.event_type, e.at_s, e.confidence) for e in events(plain)]
+    assert [e.reason for e in events(said)] == ["unsure", "hungry", "hungry"]
+    assert [h for h in said if isinstance(h, ReasonHealth)] == [
+        ReasonHealth(1, "reason: is out of order"),
+        ReasonHealth(0),
+    ]
+
+
+@pytest.mark.parametrize("block", [5_000, 61_440, 10_000_000])
+def test_score_gives_the_sound_of_each_window(block: int) -> None:
+    """With a window's score come the 8 s that end with it, or all there is, whatever the blocks it is read in."""
+    blocks = [NIGHT[start : start + block] for start in range(0, len(NIGHT), block)]
+    count = 0
+    for score, sound in score_windows(blocks, MODEL):
+        count += 1
+        assert np.array_equal(sound, NIGHT[max(0, score.end_sample - 128_000) : score.end_sample])
+    assert count == (len(NIGHT) - WINDOW_SAMPLES) // HOP_SAMPLES + 1

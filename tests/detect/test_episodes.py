@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.detect.episodes import HANG_OVER_S, EpisodeTracker, Moment, Rule
-from monitor.records import Event, Score
+from monitor.detect.reasons import Judgement
+from monitor.records import CauseJudged, Event, Score
 
 WINDOW_SAMPLES = 24_000
 HOP_SAMPLES = 8_000
@@ -27,6 +28,7 @@ def hear(core: EpisodeTracker, scores: Sequence[float], first_sample: int = WIND
     for i, score in enumerate(scores):
         end_sample = first_sample + i * HOP_SAMPLES
         events += core.update(Score(end_sample, score), moment(end_sample))
+        events += core.pass_time(moment(end_sample))
     return events
 
 
@@ -103,6 +105,85 @@ def test_it_is_said_to_go_on_each_minute() -> None:
     assert [round(e.at_s - started.at_s) for e in ongoing] == [60, 120]
 
 
+JUDGED = Judgement("hungry", {"hungry": 0.7, "tired": 0.3})
+JUDGED_UNSURE = Judgement(reasons={"hungry": 0.6, "tired": 0.4})
+EIGHT_S = 8 * 16_000
+
+
+def wants(core: EpisodeTracker, end_sample: int) -> bool:
+    return core.wants_judgement(moment(end_sample), EIGHT_S)
+
+
+def test_a_cause_is_wanted_once_there_are_8_s() -> None:
+    """The first judgement is wanted from 8 s after the episode's start, and then when the cry is said to go on."""
+    core = tracker()
+    assert not wants(core, EIGHT_S)
+    (started,) = hear(core, [0.9] * 14)  # it cries from 0 s to 8 s
+    assert started.started_s == 0
+    assert not wants(core, EIGHT_S - 1)
+    assert wants(core, EIGHT_S)
+    core.judge(JUDGED, moment(EIGHT_S))
+    hear(core, [0.9] * 104, first_sample=EIGHT_S + HOP_SAMPLES)
+    minute_later = round(started.at_s * 16_000) + 60 * 16_000
+    assert not wants(core, minute_later - 1)
+    assert wants(core, minute_later)
+
+
+def test_a_cause_is_not_wanted_of_sound_without_the_cry() -> None:
+    """Sound that begins after the last crying window is not judged, however long the episode is."""
+    core = tracker()
+    hear(core, [0.9] * 3 + [0.1] * 30)
+    last_crying_sample = WINDOW_SAMPLES + 2 * HOP_SAMPLES
+    assert wants(core, last_crying_sample + EIGHT_S - 1)
+    assert not wants(core, last_crying_sample + EIGHT_S)
+
+
+def test_a_cause_that_can_be_told_is_one_more_event() -> None:
+    """The first that is not `unsure` is a `cry_ongoing` at once; the rhythm of 60 s stays, and all to come carry it."""
+    core = tracker()
+    started, *_ = hear(core, [0.9] * 14)
+    (extra,) = core.judge(JUDGED, moment(EIGHT_S))
+    assert isinstance(extra, Event)
+    assert (extra.event_type, extra.at_s, extra.reason, extra.reasons) == ("cry_ongoing", 8.0, "hungry", JUDGED.reasons)
+    *ongoing, ended = hear(core, [0.9] * 120 + [0.0] * 60, first_sample=EIGHT_S + HOP_SAMPLES)
+    assert [round(e.at_s - started.at_s) for e in ongoing] == [60]
+    assert {e.reason for e in (*ongoing, ended)} == {"hungry"}
+    assert (started.reason, started.reasons) == ("unsure", {})
+
+
+def test_an_unsure_cause_is_no_event() -> None:
+    """A first judgement that is `unsure` is told beside the events; those to come carry its odds."""
+    core = tracker()
+    hear(core, [0.9] * 14)
+    now = moment(EIGHT_S)
+    assert core.judge(JUDGED_UNSURE, now) == [CauseJudged("nursery", "1", "unsure", JUDGED_UNSURE.reasons, now.at)]
+    (ended,) = core.close("stopped", now)
+    assert (ended.reason, ended.reasons) == ("unsure", JUDGED_UNSURE.reasons)
+
+
+def test_a_later_judgement_is_said_by_the_event_that_is_due() -> None:
+    """A cause judged again makes no event of its own: the `cry_ongoing` for which it was judged says it."""
+    core = tracker()
+    hear(core, [0.9] * 14)
+    core.judge(JUDGED_UNSURE, moment(EIGHT_S))
+    hear(core, [0.9] * 100, first_sample=EIGHT_S + HOP_SAMPLES)
+    later = moment(70 * 16_000)
+    assert core.judge(JUDGED, later) == []
+    (ongoing,) = core.pass_time(later)
+    assert (ongoing.event_type, ongoing.reason) == ("cry_ongoing", "hungry")
+
+
+def test_a_new_episode_starts_without_a_cause() -> None:
+    """What was judged of one episode is not said of the next; nothing is judged where none runs."""
+    core = tracker()
+    hear(core, [0.9] * 14)
+    core.judge(JUDGED, moment(EIGHT_S))
+    core.close("source_lost", moment(EIGHT_S))
+    assert core.judge(JUDGED, moment(EIGHT_S)) == []
+    (started,) = hear(core, [0.9] * 3, first_sample=EIGHT_S + WINDOW_SAMPLES)
+    assert (started.reason, started.reasons) == ("unsure", {})
+
+
 def test_a_rule_may_change_while_it_runs() -> None:
     """Lowering the sensitivity does not end a running episode by itself; the next window is judged by the new rule."""
     core = tracker()
@@ -131,6 +212,7 @@ def test_every_story_is_whole(steps: list[tuple[str, float]]) -> None:
         if kind == "score":
             sample += HOP_SAMPLES
             events += core.update(Score(sample, value), moment(sample))
+            events += core.pass_time(moment(sample))
         elif kind == "time":
             sample += int(value) * 16_000
             events += core.pass_time(moment(sample))

@@ -6,8 +6,9 @@ from pathlib import Path
 import loudness
 import numpy as np
 import pytest
+import toy_reason
 
-from monitor.detect import Model, check_model, load_model, models_folder
+from monitor.detect import Model, Reasons, check_model, load_model, load_reason_model, models_folder
 from monitor.detect.model import Runtime, Scores, Waveforms
 from monitor.errors import InferenceError, ModelError
 
@@ -220,3 +221,98 @@ def test_a_model_that_gives_no_answer_is_refused() -> None:
 
     with pytest.raises(ModelError, match="gives no answer: the kernel could not be made"):
         check_model(function, CRY / "golden.npz", 1e-2)
+
+
+# The model of causes
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
+def test_a_reason_model_loads(toy_reason_folder: Path, runtime: Runtime) -> None:
+    """A folder by the contract loads in both runtimes, which give the same likelihoods: a row each, the sum 1."""
+    model = load_reason_model(toy_reason_folder, runtime)
+    assert model.runtime == runtime
+    assert model.manifest.categories == toy_reason.CATEGORIES
+    with np.load(toy_reason_folder / "golden.npz") as golden:
+        rows = model.function(golden["waveform"])["reason"]
+        assert np.abs(rows - golden["reason"]).max() < 1e-4
+    assert rows.dtype == np.float32
+    assert rows.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert len(set(rows.argmax(axis=1))) == 3, "the toy tells levels apart"
+    assert Reasons(model).label == f"reason toy on {runtime}"
+
+
+def replace_golden(folder: Path, **arrays: object) -> None:
+    with np.load(folder / "golden.npz") as golden:
+        np.savez(folder / "golden.npz", **{**golden, **arrays})
+
+
+def changes(**said: object) -> Callable[[Path], dict[str, object]]:
+    return lambda folder: toy_reason.manifest_of(folder) | said
+
+
+def other_golden(**arrays: object) -> Callable[[Path], dict[str, object]]:
+    def damage(folder: Path) -> dict[str, object]:
+        replace_golden(folder, **arrays)
+        return toy_reason.manifest_of(folder)
+
+    return damage
+
+
+def seven_answers(folder: Path) -> dict[str, object]:
+    """Leave one category out of manifest and golden vectors: only the network has it."""
+    with np.load(folder / "golden.npz") as golden:
+        rows = golden["reason"][:, :7]
+    replace_golden(folder, reason=rows / rows.sum(axis=1, keepdims=True))
+    return changes(categories=toy_reason.CATEGORIES[:7], outputs={"reason": [7]})(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (changes(name="cry", outputs={"cry": [8]}), "name"),
+        (changes(outputs={"reason": [7]}), "outputs.reason"),
+        (changes(categories=["hungry"], outputs={"reason": [1]}), "categories"),
+        (changes(categories=["hungry", "hungry"], outputs={"reason": [2]}), "categories"),
+        (changes(categories=["hungry", "unsure"], outputs={"reason": [2]}), "categories"),
+        (changes(categories=["hungry", "not_a_cry"], outputs={"reason": [2]}), "categories"),
+        (changes(categories=["hungry", "Very Tired"], outputs={"reason": [2]}), "categories.1"),
+        (changes(weight=1.5), "weight"),
+        (changes(min_confidence="high"), "min_confidence"),
+        (changes(min_confidence=2), "min_confidence"),
+        (changes(window_samples=8_000), "window_samples"),
+        (changes(window_samples=128_001), "window_samples"),
+        (changes(window_samples=64_000), "'waveform' must be float32[m, 64000]"),
+        (changes(signature="sing"), "sing"),
+        (seven_answers, "misshapen"),
+        (other_golden(reason=np.full((3, 8), 1 / 8, np.float32)), "differ from its golden vectors"),
+        (other_golden(reason=np.full((3, 8), 1, np.float32)), "the sum of each row 1"),
+        (other_golden(reason=np.full((3, 8), np.nan, np.float32)), "no float32 numbers"),
+        (other_golden(waveform=np.zeros((0, 128_000), np.float32)), "no golden vectors"),
+        (other_golden(waveform=np.float32(1)), "no golden vectors"),
+    ],
+)
+def test_a_damaged_reason_model_is_refused(
+    toy_reason_folder: Path, tmp_path: Path, damage: Callable[[Path], dict[str, object]], named: str
+) -> None:
+    """Whatever is wrong with the folder is a ModelError that names it, and says which key could name another."""
+    folder = tmp_path / "reason"
+    shutil.copytree(toy_reason_folder, folder)
+    toy_reason.rewrite(folder, damage(folder))
+    with pytest.raises(ModelError) as caught:
+        load_reason_model(folder)
+    assert named in str(caught.value)
+    assert "reason.path" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage", [flip_a_byte, remove_the_model, remove_the_manifest, break_the_manifest, shutil.rmtree]
+)
+def test_damaged_files_of_a_reason_model_are_refused(
+    toy_reason_folder: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """A file that is absent or not the one that was made is a ModelError with the fix for a reason model."""
+    folder = tmp_path / "reason"
+    shutil.copytree(toy_reason_folder, folder)
+    damage(folder)
+    with pytest.raises(ModelError, match=r"reason\.path"):
+        load_reason_model(folder)

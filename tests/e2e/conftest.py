@@ -13,6 +13,12 @@ from monitor.records import SAMPLE_RATE_HZ, Samples
 CRYING = REPOSITORY / "monitor" / "recordings" / "crying.flac"
 
 
+@pytest.fixture(autouse=True)
+def _causes_by_the_toy(monkeypatch: pytest.MonkeyPatch, toy_reason_folder: Path) -> None:
+    """Every program started here judges causes by a model that is always `unsure`: no story hangs on a release's."""
+    monkeypatch.setenv("CRY_REASON__PATH", str(toy_reason_folder))
+
+
 @pytest.fixture(scope="session")
 def crying() -> Path:
     """37 s, as shipped: 3 s of quiet, 10 s of a crying baby, 24 s of quiet."""

@@ -48,6 +48,7 @@ def test_a_cry_is_told_in_order(
     assert told[begins:] == [
         ("event", "cry_started"),
         ("state", "ON"),
+        ("state", "ON"),  # the odds of its cause
         ("event", "cry_ended"),
         ("state", "OFF"),
         ("availability", "offline"),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from publish.make import T0, event, health, level
 
 from monitor.publish import Message, Messages
 from monitor.publish.picture import CRY_ENDED_WITHIN_S, REPEAT_S, Now, Picture
-from monitor.records import Applied, EndedBy, Event, Level, RoomHealth
+from monitor.records import Applied, CauseJudged, EndedBy, Event, Level, RoomHealth
 
 START = Now(1_000.0, T0)
 
@@ -90,6 +91,26 @@ def test_an_ongoing_cry_is_said_again_only_where_its_reason_changes(hearing: Pic
     assert said(hearing.handle(event("cry_ongoing", reason="hungry"), after(3))) == ["cry_ongoing", "state ON"]
 
 
+def test_an_unsure_cause_reaches_state(hearing: Picture) -> None:
+    """A judged cause without an event of its own is said by `state`, once; that of another episode is not."""
+    hearing.handle(event("cry_started"), after(1))
+    judged = CauseJudged("nursery", "e1", "unsure", {"hungry": 0.4, "tired": 0.6}, T0 + 8)
+    told = hearing.handle(judged, after(2))
+    assert said(told) == ["state ON"]
+    assert (state(told)["reason"], state(told)["reasons"]) == ("unsure", {"hungry": 0.4, "tired": 0.6})
+    assert hearing.handle(judged, after(3)) == []
+    assert hearing.handle(dataclasses.replace(judged, episode_id="e0", reasons={"hungry": 1.0}), after(4)) == []
+    assert said(hearing.handle(event("cry_ongoing", reasons=judged.reasons), after(5))) == ["cry_ongoing"]
+
+
+def test_new_odds_are_said_again(hearing: Picture) -> None:
+    """`state` follows each event that brings other odds, though the cause stays what it was."""
+    hearing.handle(event("cry_started", reason="hungry", reasons={"hungry": 0.7, "tired": 0.3}), after(1))
+    later = hearing.handle(event("cry_ongoing", reason="hungry", reasons={"hungry": 0.8, "tired": 0.2}), after(2))
+    assert said(later) == ["cry_ongoing", "state ON"]
+    assert state(later)["reasons"] == {"hungry": 0.8, "tired": 0.2}
+
+
 def test_on_a_loss_the_end_of_the_cry_comes_before_state(hearing: Picture) -> None:
     """Availability, `cry_ended`, `state` with null: nobody sees OFF, and nobody sees a cry of a deaf room."""
     hearing.handle(event("cry_started"), after(1))
@@ -145,6 +166,18 @@ def test_a_store_that_fails_is_a_problem_where_there_is_no_other(hearing: Pictur
     assert json.loads(hearing.tick(after(63), store_failing=False)[-1].payload)["problem"] == "clipped"
 
 
+def test_a_cause_that_cannot_be_judged_is_a_problem(hearing: Picture) -> None:
+    """`problem` is `reason_model` in room and node: after a room's own problem, before the store's."""
+    failing = hearing.tick(after(1), reason_failing=True, store_failing=True)
+    assert said(failing) == ["state OFF", "health"]
+    assert (state(failing)["problem"], json.loads(failing[-1].payload)["problem"]) == ("reason_model",) * 2
+    assert state(failing)["hearing"] == "ON"
+    assert state(hearing.handle(health(problem="too_quiet"), after(2)))["problem"] == "too_quiet"
+    assert state(hearing.handle(health(), after(3)))["problem"] == "reason_model"
+    well = hearing.tick(after(4))
+    assert (state(well)["problem"], json.loads(well[-1].payload)["problem"]) == ("ok", "ok")
+
+
 def test_an_applied_setting_is_said_and_kept(hearing: Picture) -> None:
     """The state topic follows the owner's answer, and the next connection announces the new value."""
     assert said(hearing.handle(Applied("nursery", "sensitivity", "high"), after(1))) == ["sensitivity high"]
@@ -190,6 +223,7 @@ def test_a_room_that_is_not_configured_says_nothing(picture: Picture) -> None:
 RECORDS = st.one_of(
     st.sampled_from([health(), health(problem="clipped"), health(hearing=False), level()]),
     st.sampled_from([health(hearing=False, problem="disabled"), Applied("nursery", "enabled", "OFF")]),
+    st.just(CauseJudged("nursery", "e1", "unsure", {"hungry": 0.5, "tired": 0.5}, T0)),
     st.builds(event, st.sampled_from(["cry_started", "cry_ongoing", "cry_ended"]), st.integers(1, 3)),
     st.builds(
         lambda by: event("cry_ended", ended_by=by),
@@ -200,7 +234,9 @@ RECORDS = st.one_of(
 
 
 @given(records=st.lists(RECORDS, max_size=40), gap_s=st.sampled_from([0.1, 1.0, 20.0]))
-def test_deaf_is_never_off(records: list[Event | RoomHealth | Level | Applied | None], gap_s: float) -> None:
+def test_deaf_is_never_off(
+    records: list[Event | CauseJudged | RoomHealth | Level | Applied | None], gap_s: float
+) -> None:
     """Whatever happens in whatever order: `crying` is null exactly while `hearing` is OFF, and availability agrees."""
     messages = Messages("cry", "home", ["nursery"])
     picture = Picture(messages, {}, model_name="m", version="0", now=START)

@@ -18,13 +18,14 @@ from mqtt_broker import Mosquitto, Received, Recorder, recording, wait_until
 from publish.make import Service, event, health, level, store
 
 from monitor.publish import Broker, Store
-from monitor.records import Applied
+from monitor.records import Applied, CauseJudged, ReasonHealth
 
 pytestmark = pytest.mark.broker
 
 STATUS = "cry/home/status"
 EVENT = "cry/home/nursery/event"
 STATE = "cry/home/nursery/state"
+HEALTH = "cry/home/health"
 AVAILABILITY = "cry/home/nursery/availability"
 
 
@@ -177,6 +178,20 @@ def test_a_cry_that_the_service_died_in_is_ended(broker: Mosquitto, recorder: Re
     assert crying(received)[0] is None
     with closing(sqlite3.connect(tmp_path / "history.db")) as db:
         assert db.execute("SELECT ended_by FROM episodes").fetchall() == [("interrupted",)]
+
+
+def test_a_reason_model_that_fails_is_told_until_it_works(broker: Mosquitto, recorder: Recorder) -> None:
+    """`problem` says `reason_model` in the room and in `health` while it fails, and the judged cause is in `state`."""
+
+    def problems(received: list[Received]) -> list[object]:
+        return [payloads(received, topic)[-1]["problem"] for topic in (STATE, HEALTH) if payloads(received, topic)]
+
+    with Service(port=broker.port) as service:
+        service.tell(health(), event("cry_started"), ReasonHealth(1, "it is out of order"))
+        recorder.wait_for(lambda all_: problems(all_) == ["reason_model"] * 2, "reason_model")
+        service.tell(ReasonHealth(0), CauseJudged("nursery", "e1", "unsure", {"hungry": 1.0}, event().at))
+        recorder.wait_for(lambda all_: problems(all_) == ["ok"] * 2, "ok")
+        assert payloads(recorder.received, STATE)[-1]["reasons"] == {"hungry": 1.0}
 
 
 def test_a_delivered_event_is_not_sent_at_the_next_start(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ def test_an_episode_without_an_end_is_found_at_the_next_start(store: Store, path
     again.close()
 
 
+def test_a_judged_cause_is_that_of_the_end(store: Store) -> None:
+    """An episode that the service died in ends with the cause that was judged; one that has ended keeps its own."""
+    store.append(event("cry_started"))
+    store.append(event("cry_ended", 2, reason="hungry", reasons={"hungry": 1.0}))
+    for episode_id in ("e1", "e2"):
+        store.judge(episode_id, "unsure", {"hungry": 0.4, "tired": 0.6})
+    (episode,) = store.open_episodes()
+    assert (interrupted(episode).reason, interrupted(episode).reasons) == ("unsure", {"hungry": 0.4, "tired": 0.6})
+
+
 def test_a_late_word_does_not_open_an_ended_episode(store: Store) -> None:
     """An episode that has ended stays so."""
     store.append(event("cry_started"))

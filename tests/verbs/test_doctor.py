@@ -53,7 +53,7 @@ def written(path: Path, samples: Samples) -> Path:
 
 
 @pytest.fixture
-def examine(tmp_path: Path, sound: Path) -> Doctor:
+def examine(tmp_path: Path, sound: Path, toy_reason_folder: Path) -> Doctor:
     """Run `doctor` on a good configuration with some changes; return its exit code and each line by what it is of."""
 
     def run(
@@ -63,6 +63,7 @@ def examine(tmp_path: Path, sound: Path) -> Doctor:
             *(f"mqtt.{key}" for key in (f"port={port}", "host=127.0.0.1", "username=cry", f"password={PASSWORD}")),
             *("rooms.nursery.source=file", f"rooms.nursery.path={sound}", "rooms.nursery.speed=0"),
             f"history.path={tmp_path / 'state' / 'history.db'}",
+            f"reason.path={toy_reason_folder}",
         ]
         output = io.StringIO()
         console = Console(file=output, soft_wrap=True, highlight=False)
@@ -96,7 +97,9 @@ def test_all_is_well(broker: Mosquitto, examine: Doctor, protocol: str) -> None:
     assert fails(findings) == {}
     assert code == 0
     room = [f"nursery: {what}" for what in ("source", "level", "clipping")]
-    assert list(findings) == ["configuration", "model", *room, "broker: log-in", "broker: retained", "history", "disk"]
+    models = ["model", "reason model"]
+    assert list(findings) == ["configuration", *models, *room, "broker: log-in", "broker: retained", "history", "disk"]
+    assert "reason toy on litert" in findings["reason model"][1]
     assert "-45 dBFS, noise floor" in findings["nursery: level"][1]
 
 
@@ -237,6 +240,15 @@ def test_a_useless_model_fails(examine: Doctor, tmp_path: Path) -> None:
     assert findings["disk"][0] == "ok"
 
 
+def test_a_useless_reason_model_fails(examine: Doctor, tmp_path: Path) -> None:
+    """A reason model that cannot be loaded fails with the key that names another, and the model of cries does not."""
+    code, findings = examine(free_port(), f"reason.path={tmp_path}")
+    assert code == 1
+    assert "manifest.json" in fails(findings)["reason model"]
+    assert "reason.path" in fails(findings)["reason model"]
+    assert findings["model"][0] == "ok"
+
+
 def test_an_existing_history_is_tried(examine: Doctor, tmp_path: Path) -> None:
     """An existing history is written to without a trace; a damaged one, and a folder that is none, fail."""
     path = tmp_path / "state" / "history.db"
@@ -259,9 +271,10 @@ def test_too_little_space_fails(examine: Doctor, monkeypatch: pytest.MonkeyPatch
     assert "MB free, less than" in fails(examine(free_port())[1])["disk"]
 
 
-def test_the_command_line(repository: Path, tmp_path: Path, sound: Path) -> None:
+def test_the_command_line(repository: Path, tmp_path: Path, sound: Path, toy_reason_folder: Path) -> None:
     """`doctor` prints its lines on standard output, and ends with 1 where one fails."""
     settings = ["rooms.a.source=file", f"rooms.a.path={sound}", "rooms.a.speed=0", f"mqtt.port={free_port()}"]
+    settings += [f"reason.path={toy_reason_folder}"]
     chosen = [part for setting in [*settings, f"history.path={tmp_path / 'h.db'}"] for part in ("--set", setting)]
     command = [sys.executable, "-m", "monitor", "doctor", *chosen]
     result = subprocess.run(

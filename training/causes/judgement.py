@@ -7,10 +7,10 @@ import numpy as np
 
 from training import intervals
 from training.causes.figures import Causes, Probabilities
-from training.intervals import Clips, Estimate
+from training.intervals import Clips, Estimate, Hits
 
 WEIGHTS = np.linspace(0.0, 1.0, 101)
-CONFIDENCES = np.linspace(0.0, 1.0, 101)
+SHARES = np.linspace(1.0, 0.1, 10)  # of the clips, those with the most confident answers
 LEAST_CLIPS = 10  # under so many clips an interval over households says little
 TINY = 1e-9
 
@@ -63,39 +63,48 @@ def weight_of(likelihood: Probabilities, truth: Causes) -> float:
     return float(max(WEIGHTS, key=lambda weight: balanced_log_likelihood(tempered(likelihood, weight), truth)))
 
 
-def coverage(probabilities: Probabilities, truth: Causes, sources: Sequence[str]) -> list[Coverage]:
-    """Return what each confidence that some clips reach leaves, from the lowest up; one row for equal sets of clips."""
-    confidence, told = probabilities.max(axis=1), probabilities.argmax(axis=1)
+def coverage(likelihood: Probabilities, weight: float, truth: Causes, sources: Sequence[str]) -> list[Coverage]:
+    """Return what is told of all clips, and of fewer and fewer: those whose tempered answer is the most confident."""
+    confidence, right = tempered(likelihood, weight).max(axis=1), likelihood.argmax(axis=1) == truth
     samples = intervals.draws(sources)
     rows: list[Coverage] = []
-    for least in CONFIDENCES:
+    for share in SHARES:
+        # Rounded down: the clip at the edge still reaches what is written in a manifest.
+        least = np.floor(1e4 * np.quantile(confidence, 1 - share)) / 1e4
         reached = confidence >= least
-        count = int(reached.sum())
-        if not count or (rows and rows[-1].clips == count):
+        if rows and rows[-1].clips == reached.sum():
             continue
-        right = told == truth
-
-        def balanced(clips: Clips, right: Causes = right, reached: Causes = reached) -> float:
-            there = clips[reached[clips]]
-            categories = range(probabilities.shape[1])
-            return float(
-                np.mean([right[of].mean() if len(of := there[truth[there] == c]) else 0.0 for c in categories])
-            )
-
-        def accuracy(clips: Clips, right: Causes = right, reached: Causes = reached) -> float:
-            there = clips[reached[clips]]
-            return float(right[there].mean()) if len(there) else float("nan")
-
+        there = Reached(reached, right, truth, likelihood.shape[1])
         rows.append(
             Coverage(
-                confidence=round(float(least), 2),
-                clips=count,
-                coverage=round(count / len(truth), 4),
-                balanced=intervals.bootstrap(balanced, len(truth), samples),
-                accuracy=intervals.bootstrap(accuracy, len(truth), samples),
+                confidence=float(least),
+                clips=int(reached.sum()),
+                coverage=round(float(reached.mean()), 4),
+                balanced=intervals.bootstrap(there.balanced, len(truth), samples),
+                accuracy=intervals.bootstrap(there.accuracy, len(truth), samples),
             )
         )
     return rows
+
+
+class Reached(NamedTuple):
+    """Which clips get a cause, and which get the right one; all bool[clips] but the truth."""
+
+    reached: Hits
+    right: Hits
+    truth: Causes
+    categories: int
+
+    def balanced(self, clips: Clips) -> float:
+        """Return the balanced accuracy of those among `clips`; a category without one counts as never told."""
+        there = clips[self.reached[clips]]
+        of_each = (there[self.truth[there] == category] for category in range(self.categories))
+        return float(np.mean([self.right[of].mean() if len(of) else 0.0 for of in of_each]))
+
+    def accuracy(self, clips: Clips) -> float:
+        """Return the share of right answers among those of `clips`."""
+        there = clips[self.reached[clips]]
+        return float(self.right[there].mean()) if len(there) else float("nan")
 
 
 def min_confidence(rows: Sequence[Coverage], categories: int) -> float | None:
@@ -104,9 +113,9 @@ def min_confidence(rows: Sequence[Coverage], categories: int) -> float | None:
     There, and at every higher one that enough clips reach, the lower end of the balanced accuracy's interval must be
     above chance.
     """
-    named = None
+    named, chance = None, round(1 / categories, 4)  # as an interval's ends are: one answer for all is just chance
     for row in reversed([row for row in rows if row.clips >= LEAST_CLIPS]):
-        if row.balanced.low is None or row.balanced.low <= 1 / categories:
+        if row.balanced.low is None or row.balanced.low <= chance:
             break
         named = row.confidence
     return named
@@ -121,5 +130,5 @@ def belief(likelihood: Probabilities, truth: Causes, sources: Sequence[str]) -> 
         sources: The household of each clip.
     """
     weight = weight_of(likelihood, truth)
-    rows = coverage(tempered(likelihood, weight), truth, sources)
+    rows = coverage(likelihood, weight, truth, sources)
     return Belief(weight, min_confidence(rows, likelihood.shape[1])), rows
