@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from training.causes import figures
 
@@ -41,3 +43,14 @@ def test_intervals_hold_their_figure() -> None:
         assert estimate.low is not None
         assert estimate.high is not None
         assert estimate.low < estimate.value < estimate.high
+
+
+def test_the_figures_are_those_of_scikit_learn() -> None:
+    """Accuracy, UAR and macro-F1 over the causes in the truth, also where others are told or some never are."""
+    rng = np.random.default_rng(1)
+    for truth in (rng.integers(0, 6, 40), rng.integers(2, 4, 5), np.array([3])):
+        told = rng.integers(0, 6, len(truth))
+        how = {"labels": np.unique(truth), "average": "macro", "zero_division": 0}
+        assert figures.accuracy(truth, told) == pytest.approx(accuracy_score(truth, told))
+        assert figures.uar(truth, told) == pytest.approx(recall_score(truth, told, **how))
+        assert figures.macro_f1(truth, told) == pytest.approx(f1_score(truth, told, **how))
