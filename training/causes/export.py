@@ -59,8 +59,7 @@ def export(
         ModelError: a form differs from the live model on a golden sound, or is no number.
         ExportError: a form differs on a real one.
     """
-    if target.exists() and not (target / "manifest.json").is_file() and any(target.iterdir()):
-        raise data.DataError(f"{target} holds something, and no model: name an empty folder or a new one")
+    check_target(target)
     live = live_function(model)
     window_samples = model.input_shape[1]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,3 +97,15 @@ def export(
         folder.chmod(0o755)
         shutil.move(folder, target)
     return target
+
+
+def check_target(target: Path) -> None:
+    """See that `target` may be replaced; a caller asks before it spends minutes on a model.
+
+    Raises:
+        DataError: it holds something, and no model.
+    """
+    if target.is_file():
+        raise data.DataError(f"{target} is a file: name an empty folder or a new one")
+    if target.exists() and not (target / "manifest.json").is_file() and any(target.iterdir()):
+        raise data.DataError(f"{target} holds something, and no model: name an empty folder or a new one")

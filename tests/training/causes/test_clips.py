@@ -1,11 +1,11 @@
 import csv
 from pathlib import Path
 
-import toy_causes
 import numpy as np
 import pytest
 import soundfile
 import synth
+import toy_causes
 
 from training.causes import clips
 from training.data import DataError
