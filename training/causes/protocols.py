@@ -93,7 +93,7 @@ ALL = (
 
 
 def fold_count(clips: Sequence[CauseClip]) -> int:
-    """Return into how many folds the households can be divided, five at most: each category is in every fold.
+    """Return into how many folds the households can be divided, five at most, each category enough for all of them.
 
     Raises:
         DataError: the clips of a category are all of one household.
