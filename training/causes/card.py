@@ -11,6 +11,8 @@ from training.markdown import figure, table, wrapped
 from training.plots import CRY, MODEL, picture
 
 WORDS = Path(__file__).with_name("card.md")
+ABOVE = "The interval of the UAR lies above guessing for: {}; among so many rows one may by chance."
+NONE_ABOVE = "No row's interval of the UAR lies above guessing."
 ALWAYS, NEVER = "at every cry, unless a household sets `reason.min_confidence`", "below that confidence"
 
 
@@ -42,7 +44,8 @@ def text(manifest: dict[str, Any], kilobytes: int) -> str:
         min_confidence="none" if named is None else f"{named:g}",
         unsure=ALWAYS if named is None else NEVER,
         uar=figure(next(iter(said["tried"].values()))["uar"]),
-        above=f", but {', '.join(better)}" if better else "",
+        verdict="On what is measured below it cannot tell them apart" if named is None else "It tells some apart",
+        above=ABOVE.format(", ".join(better)) if better else NONE_ABOVE,
         draws=intervals.DRAWS,
         causes=table(
             ("cause", "cries", "households"), ((c["cause"], c["clips"], c["households"]) for c in said["causes"])
