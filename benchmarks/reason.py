@@ -51,7 +51,7 @@ def main() -> None:
     print(f"resident: {alone_mb:.0f} MB with the cry model, {both_mb:.0f} with both, {resident_mb():.0f} after judging")
     if args.night:
         with Recording(args.night) as recording:
-            said = [record for record in listen(recording.blocks(1.0), model, reasons=reasons)]
+            said = list(listen(recording.blocks(1.0), model, reasons=reasons))
         ended = [record for record in said if isinstance(record, Event) and record.event_type == "cry_ended"]
         judged = [event for event in ended if event.reasons]
         causes = Counter(event.reason for event in judged)

@@ -38,7 +38,7 @@ def test_the_four_steps_of_the_readme(repository: Path, tmp_path: Path) -> None:
 
     shell(f"{clone} && pwd", tmp_path)
     assert install == "scripts/setup dev"
-    shell(f"{sys.executable} -m venv .venv")
+    shell(f"{sys.executable} -m venv --without-pip .venv")
     (borrowed,) = home.glob(".venv/lib/python*/site-packages")
     (borrowed / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     shell(install)

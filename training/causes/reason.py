@@ -140,8 +140,10 @@ def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None 
     belief, _ = judgement.belief(likelihood, truth, sources)
     coverage = judgement.coverage(likelihood, 1.0, truth, sources)
     scale, head = (step for _, step in candidates.logistic().fit(heard.pooled, truth).steps)
-    weights = calibration * head.coef_ / scale.scale_
-    bias = calibration * head.intercept_ - weights @ scale.mean_
+    # Of two categories the regression says only the second's odds; the first's are 0 then.
+    both = [(0, 0)] if len(names) > 2 else [(1, 0)]
+    weights = calibration * np.pad(head.coef_, [*both, (0, 0)]) / scale.scale_
+    bias = calibration * np.pad(head.intercept_, both) - weights @ scale.mean_
     return Study(
         names, known, tried, likelihood, truth, calibration, belief, coverage,
         weights.T.astype(np.float32), bias.astype(np.float32),
