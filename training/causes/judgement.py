@@ -108,17 +108,15 @@ class Reached(NamedTuple):
 
 
 def min_confidence(rows: Sequence[Coverage], categories: int) -> float | None:
-    """Return the lowest confidence from which on a cause may be named; None where none may.
+    """Return the lowest confidence from which on a cause may be named; None where there is none.
 
-    There, and at every higher one that enough clips reach, the lower end of the balanced accuracy's interval must be
-    above chance.
+    Of the answers that reach it, the lower end of the balanced accuracy's interval must be above chance.
     """
-    named, chance = None, round(1 / categories, 4)  # as an interval's ends are: one answer for all is just chance
-    for row in reversed([row for row in rows if row.clips >= LEAST_CLIPS]):
-        if row.balanced.low is None or row.balanced.low <= chance:
-            break
-        named = row.confidence
-    return named
+    chance = round(1 / categories, 4)  # as an interval's ends are: one answer for all is just chance
+    for row in rows:
+        if row.clips >= LEAST_CLIPS and row.balanced.low is not None and row.balanced.low > chance:
+            return row.confidence
+    return None
 
 
 def belief(likelihood: Probabilities, truth: Causes, sources: Sequence[str]) -> tuple[Belief, list[Coverage]]:

@@ -52,10 +52,8 @@ def row(confidence: float, clips: int, low: float) -> Coverage:
     return Coverage(confidence, clips, clips / 100, there, there)
 
 
-def test_a_cause_is_named_only_from_where_every_higher_confidence_beats_guessing() -> None:
-    """One lucky row in the middle does not name, and a row of a few clips decides nothing."""
-    good_from_2 = [row(0.1, 100, 0.2), row(0.2, 80, 0.3), row(0.3, 60, 0.3), row(0.4, 5, 0.0)]
-    assert judgement.min_confidence(good_from_2, 4) == 0.2
-    lucky = [row(0.1, 100, 0.3), row(0.2, 80, 0.2), row(0.3, 60, 0.3)]
-    assert judgement.min_confidence(lucky, 4) == 0.3
-    assert judgement.min_confidence([row(0.1, 100, 0.3), row(0.2, 80, 0.25)], 4) is None
+def test_a_cause_is_named_from_the_lowest_confidence_that_beats_guessing() -> None:
+    """Where the interval's lower end is above chance, not at it, and enough clips reach the confidence."""
+    assert judgement.min_confidence([row(0.1, 100, 0.2), row(0.2, 80, 0.25), row(0.3, 60, 0.3)], 4) == 0.3
+    assert judgement.min_confidence([row(0.1, 100, 0.26), row(0.2, 80, 0.2)], 4) == 0.1
+    assert judgement.min_confidence([row(0.1, 100, 0.2), row(0.4, 5, 0.9)], 4) is None
