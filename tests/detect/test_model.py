@@ -13,6 +13,7 @@ from monitor.detect.model import Runtime, Scores, Waveforms
 from monitor.errors import InferenceError, ModelError
 
 CRY = models_folder() / "cry"
+REASON = models_folder() / "reason"
 
 
 @pytest.fixture(scope="module", params=["shipped", "loudness"])
@@ -64,6 +65,17 @@ def test_both_runtimes_give_the_same_scores() -> None:
     lite, full = load_model(CRY, "litert"), load_model(CRY, "tensorflow")
     batch = waveforms(8, lite)
     assert np.abs(lite.function(batch)["cry"] - full.function(batch)["cry"]).max() < 1e-4
+
+
+def test_both_runtimes_give_the_same_likelihoods() -> None:
+    """The shipped reason model answers within 1e-4 in LiteRT and TensorFlow, rows that sum to 1."""
+    lite, full = load_reason_model(REASON, "litert"), load_reason_model(REASON, "tensorflow")
+    batch = np.random.default_rng(9).normal(0, 0.05, (2, lite.manifest.window_samples)).astype(np.float32)
+    for output, width in (("reason", 6), ("embedding", 320)):
+        mine, theirs = lite.function(batch)[output], full.function(batch)[output]
+        assert mine.shape == (2, width)
+        assert np.abs(mine - theirs).max() < 1e-4
+    assert np.abs(lite.function(batch)["reason"].sum(axis=1) - 1).max() < 1e-5
 
 
 @pytest.mark.parametrize("runtime", ["litert", "tensorflow"])

@@ -143,3 +143,14 @@ def test_score_pads_what_is_shorter_in_front(tmp_path: Path, toy_reason_folder: 
         heard = pcm[: round(at_s * 16_000)]
         padded = np.concatenate([np.zeros(128_000 - len(heard), np.int16), heard])
         assert scored["reasons"] == judge(padded).reasons
+
+
+def test_what_ships_cannot_tell(crying: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no setting at all a cry is judged by the shipped model: `unsure`, and odds that sum to 1."""
+    monkeypatch.delenv("CRY_REASON__PATH")
+    _, ended = jsonl("replay", crying)
+    (scored,) = jsonl("score", crying)
+    for told in (ended, scored):
+        assert told["reason"] == "unsure"
+        assert len(told["reasons"]) == 6
+        assert sum(round(share * 1_000) for share in told["reasons"].values()) == 1_000

@@ -6,7 +6,7 @@ import pytest
 import toy_causes
 
 from monitor.detect import load_reason_model, models_folder
-from training.causes import clips, reason
+from training.causes import clips, findings, reason, study
 from training.data import digest
 from training.intervals import Estimate
 
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A corpus of two causes that their pitch tells apart, and the model that was made of it."""
     folder = tmp_path_factory.mktemp("reason")
     data = toy_causes.write(folder / "data", toy_causes.pitches(("calm", "shrill")), HOMES, clips=2)
-    tries = {name: row for name, row in reason.recipes(CRY).items() if name in (reason.SHIPS, *reason.BY_BANDS)}
+    tries = {name: row for name, row in study.recipes(CRY).items() if name in (study.SHIPS, *study.BY_BANDS)}
     reason.make(data, CRY, folder / "model", lambda _: None, tries)
     return data, folder / "model"
 
@@ -53,7 +53,7 @@ def test_the_card_says_what_the_manifest_says(made: tuple[Path, Path]) -> None:
     """Figures, causes and the weight stand in the card as they were measured, and no hole is left in its words."""
     card = (made[1] / "CARD.md").read_text(encoding="utf-8")
     manifest = json.loads((made[1] / "manifest.json").read_text(encoding="utf-8"))
-    uar = manifest["metrics"]["tried"][reason.SHIPS]["uar"]
+    uar = manifest["metrics"]["tried"][study.SHIPS]["uar"]
     assert f"{uar['value']:.3f} ({uar['low']:.3f} to {uar['high']:.3f})" in card
     assert f"weight of {manifest['weight']:g}" in card
     assert "`calm`" in card
@@ -67,7 +67,7 @@ def test_calibration_error_is_the_distance_between_sure_and_right() -> None:
     """Answers that are 0.9 sure and always right are 0.1 off, every cause counting alike."""
     truth, sources = np.array([0] * 8 + [1] * 2), [f"h{number}" for number in range(10)]
     said = np.where(np.eye(2)[truth] > 0, 0.9, 0.1)
-    found = reason.reliability(said, truth, sources)
+    found = findings.reliability(said, truth, sources)
     assert found["ece"].value == pytest.approx(0.1)
     assert [row["clips"] for row in found["bins"]] == [10]
     assert found["bins"][0]["right"] == Estimate(1.0, 1.0, 1.0)
@@ -79,10 +79,10 @@ def test_the_shipped_figures_can_be_had_again() -> None:
     """What ships reaches again, from the same recordings, what its card says: within 0.01, far inside the interval."""
     manifest = json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["data"]["lists_sha256"] == digest(DATA)
-    tries = {name: row for name, row in reason.recipes(CRY).items() if name in (reason.SHIPS, *reason.BY_BANDS)}
-    found = reason.study(DATA, CRY, lambda _: None, tries)
-    said = manifest["metrics"]["tried"][reason.SHIPS]
-    for name, figure in found.tried[reason.SHIPS].figures.items():
+    tries = {name: row for name, row in study.recipes(CRY).items() if name in (study.SHIPS, *study.BY_BANDS)}
+    found = study.study(DATA, CRY, lambda _: None, tries)
+    said = manifest["metrics"]["tried"][study.SHIPS]
+    for name, figure in found.tried[study.SHIPS].figures.items():
         assert figure.value == pytest.approx(said[name]["value"], abs=0.01)
     assert found.belief.weight == pytest.approx(manifest["weight"], abs=0.02)
     assert found.belief.min_confidence == manifest["min_confidence"]
