@@ -41,7 +41,7 @@ def text(manifest: dict[str, Any], kilobytes: int) -> str:
         chance=chance,
         kilobytes=kilobytes,
         weight=manifest["weight"],
-        min_confidence="none" if named is None else f"{named:g}",
+        named="at no confidence" if named is None else f"from a confidence of {named:g} on",
         unsure=ALWAYS if named is None else NEVER,
         uar=figure(next(iter(said["tried"].values()))["uar"]),
         verdict="On what is measured below it cannot tell them apart" if named is None else "It tells some apart",
