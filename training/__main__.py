@@ -229,7 +229,7 @@ def reason(
 
 @app.command()
 def reproduce(
-    data: Data = DATA,
+    data: Data = Path("data"),
     run: Run = NOTEBOOK_RUN,
     export_to: Annotated[
         Path | None, typer.Option("--export", metavar="DIR", help="Write the network as a folder for reason.path, too.")
@@ -308,6 +308,8 @@ def main() -> None:
         app()
     except (DataError, MonitorError) as error:
         raise SystemExit(f"training: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"training: {error.filename or 'a file'}: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ SIGNATURE = "serving_default"  # the whole model; TensorFlow Serving asks for th
 IN_MANIFEST = ("validation_clips", "clips", "hard", "nights", "negatives")  # the card has the rest
 
 
-class ExportError(Exception):
+class ExportError(data.DataError):
     """The exported model is not the trained one; nothing was installed."""
 
 

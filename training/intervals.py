@@ -33,8 +33,13 @@ class Estimate:
 
 
 def draws(sources: Sequence[str], count: int = DRAWS, seed: int = SEED) -> list[Clips]:
-    """Return `count` samples of clip numbers, each of as many sources as there are, drawn with replacement."""
+    """Return `count` samples of clip numbers, each of as many sources as there are, drawn with replacement.
+
+    None of a single source: drawn again, it is itself.
+    """
     names, of_clip = np.unique(np.asarray(sources), return_inverse=True)
+    if len(names) == 1:
+        return []
     members = [np.flatnonzero(of_clip == number) for number in range(len(names))]
     rng = np.random.default_rng(seed)
     return [np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))]) for _ in range(count)]

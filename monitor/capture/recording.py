@@ -62,11 +62,11 @@ class Recording:
         """Yield int16 arrays of about `block_s` seconds, 16 kHz, mono (the mean of the channels), to the end.
 
         Raises:
-            AudioFileError: The file breaks off, or holds samples that are no numbers.
+            AudioFileError: The file breaks off, holds samples that are no numbers, or fewer than make one at 16 kHz.
         """
         rate_hz = self._file.samplerate
         resampler = Resampler(rate_hz)
-        heard = 0
+        heard = given = 0
         while True:
             try:
                 block = self._file.read(round(rate_hz * block_s), dtype="float32", always_2d=True)
@@ -80,7 +80,10 @@ class Recording:
                 raise self._error(f"is truncated: {heard / rate_hz:.1f} of {self.duration_s:.1f} s are there")
             samples = resampler.feed(block, last=last)
             if len(samples):
+                given += len(samples)
                 yield samples
+            if last and not given:
+                raise self._error(f"is too short to be a sound: {heard} samples")
             if last:
                 return
 

@@ -75,17 +75,17 @@ class Reasons:
 
 
 def posterior(likelihood: Shares, weight: float) -> Shares:
-    """Return how probable each category is, float64[n], the sum 1, in the order of the likelihoods.
+    """Return how probable each category is, float64[..., n], the sum of each row 1, in the order of the likelihoods.
 
     The prior is uniform: a corpus's shares say who uploaded, not why babies cry. The weight (0..1) tempers the
     likelihood to what it was worth in households that the model never heard: 0 leaves the prior, 1 takes its word.
 
     Args:
-        likelihood: float64[n], not negative, not all zero.
+        likelihood: float64[..., n], not negative, no row all zero.
         weight: 0..1.
     """
-    tempered: Shares = (likelihood / likelihood.max()) ** weight
-    shares: Shares = tempered / tempered.sum()
+    tempered: Shares = (likelihood / likelihood.max(axis=-1, keepdims=True)) ** weight
+    shares: Shares = tempered / tempered.sum(axis=-1, keepdims=True)
     return shares
 
 

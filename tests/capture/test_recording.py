@@ -79,6 +79,10 @@ def truncated_ogg(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2_000])
 
 
+def one_sample(path: Path) -> None:
+    soundfile.write(path, np.zeros(1, np.int16), 48_000, format="WAV")
+
+
 def not_a_number(path: Path) -> None:
     soundfile.write(path, np.array([0.0, np.nan] * 8_000, np.float32), 16_000, format="WAV", subtype="FLOAT")
 
@@ -95,6 +99,7 @@ def not_a_number(path: Path) -> None:
         (truncated_flac, ""),
         (truncated_ogg, ""),
         (not_a_number, "no numbers"),
+        (one_sample, "too short"),
     ],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, make: Callable[[Path], None], fault: str) -> None:

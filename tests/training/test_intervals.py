@@ -52,3 +52,9 @@ def test_what_is_no_number_is_left_out() -> None:
     drawn = np.array([np.nan, *np.linspace(0, 1, 101)])
     assert intervals.estimate(0.5, drawn) == intervals.Estimate(0.5, 0.025, 0.975)
     assert intervals.estimate(0.5, drawn[:1]) == intervals.Estimate(0.5, None, None)
+
+
+def test_one_source_has_no_interval() -> None:
+    """Drawn again, a single source is itself: nothing says what it would be elsewhere."""
+    found = intervals.bootstrap(lambda clips: float(len(clips)), 3, intervals.draws(["a", "a", "a"]))
+    assert (found.value, found.low, found.high) == (3.0, None, None)

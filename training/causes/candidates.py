@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
-from training.causes import notebook, trunk
+from training.causes import notebook, protocols, trunk
 from training.causes.figures import Causes, Fold, Probabilities
 from training.data import Waveform
 from training.layers import LogMel
@@ -35,11 +35,13 @@ class Heard(NamedTuple):
     """The clips as candidates hear them.
 
     Attributes:
+        sources: str[clips], the household of each.
         waveforms: float32[clips, samples].
         pooled: float32[clips, 320], the detector's layers below `BELOW_HZ`; `pooled_full`: with every band.
         bands: float32[clips, 4 * bands], how each mel band below `BELOW_HZ` behaves over time; `bands_full`: each.
     """
 
+    sources: npt.NDArray[np.str_]
     waveforms: Waveform
     pooled: Features
     pooled_full: Features
@@ -51,7 +53,7 @@ Answer = Callable[[Heard, Causes, Fold], Probabilities]
 """Clips, their truth (that of the fold's test clips is not looked at) and a fold to float64[test clips, categories]."""
 
 
-def hear(waveforms: Waveform, detector_dir: Path) -> Heard:
+def hear(waveforms: Waveform, sources: Sequence[str], detector_dir: Path) -> Heard:
     """Return what there is to learn from; a minute for some hundred clips."""
     seconds = waveforms.shape[1] / MelParams().sample_rate_hz
     pooled, pooled_full = (
@@ -63,7 +65,12 @@ def hear(waveforms: Waveform, detector_dir: Path) -> Heard:
         [picture(waveforms[i : i + BATCH]).numpy() for i in range(0, len(waveforms), BATCH)],
     )
     return Heard(
-        waveforms, pooled, pooled_full, _bands(pictures[:, :, : trunk.bands_below(BELOW_HZ)]), _bands(pictures)
+        np.array(sources),
+        waveforms,
+        pooled,
+        pooled_full,
+        _bands(pictures[:, :, : trunk.bands_below(BELOW_HZ)]),
+        _bands(pictures),
     )
 
 
@@ -135,13 +142,9 @@ def by_notebook(seed: int) -> Answer:
     def answer(heard: Heard, truth: Causes, fold: Fold) -> Probabilities:
         names = [str(category) for category in np.unique(truth)]
         audio = notebook.Audio(notebook.normalise(tf.constant(heard.waveforms)), truth, names)
-        rng, params = np.random.default_rng(seed), notebook.Params(seed=seed)
-        validation = rng.choice(fold.train, len(fold.train) // 5, replace=False)
-        learnt = np.setdiff1d(fold.train, validation)
-        of_each = [learnt[truth[learnt] == category] for category in range(len(names))]
-        most = max(len(clips) for clips in of_each)
-        copied = np.concatenate([np.resize(clips, most) for clips in of_each if len(clips)])
-        model, _ = notebook.learn(audio, copied, validation, params)
+        params = notebook.Params(seed=seed)
+        split = protocols.with_validation(fold, heard.sources, seed)
+        model, _ = notebook.learn(audio, protocols.copies(split.train, truth), split.validation, params)
         return notebook.probabilities(model, notebook.make_spec_ds(notebook.make_ds(audio, fold.test, params)))
 
     return answer

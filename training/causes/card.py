@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from training import intervals
+from training.causes import drawings
 from training.markdown import figure, table, wrapped
 from training.plots import CRY, MODEL, picture
 
@@ -22,7 +23,8 @@ def write(folder: Path) -> None:
     kilobytes = round((folder / "model.tflite").stat().st_size / 1000)
     (folder / "CARD.md").write_text(text(manifest, kilobytes), encoding="utf-8")
     said = manifest["metrics"]
-    confusion(said["confusion"], manifest["categories"], folder / "plots/confusion.png")
+    counts = {"households kept apart": np.array(said["confusion"])}
+    drawings.confusions(counts, manifest["categories"], folder / "plots/confusion.png")
     reliability(said["reliability"], folder / "plots/reliability.png")
     coverage(said["coverage"], len(manifest["categories"]), folder / "plots/coverage.png")
 
@@ -58,7 +60,12 @@ def text(manifest: dict[str, Any], kilobytes: int) -> str:
         groups=table(
             ("group", "cries (households)", "causes", "UAR"),
             (
-                (name, f"{row['clips']} ({row['households']})", row["categories"], figure(row["uar"], 2))
+                (
+                    name,
+                    f"{row['clips']} ({row['households']})",
+                    row["categories"],
+                    _few(row["uar"]),
+                )
                 for name, row in said["groups"].items()
             ),
         ),
@@ -80,9 +87,13 @@ def text(manifest: dict[str, Any], kilobytes: int) -> str:
         trap_full=figure(upper[trap]["full"], 2),
         trap_below=figure(upper[trap]["below"], 2),
         **{name: said[name] for name in ("clips", "households", "repeats", "always", "calibration", "seconds")},
-        **{name: said[name] for name in ("below_hz", "detector")},
+        **{name: said[name] for name in ("below_hz", "detector", "command", "taught")},
     )
     return "\n\n".join(wrapped(block) for block in filled.strip().split("\n\n")) + "\n"
+
+
+def _few(estimate: dict[str, Any] | None) -> str:
+    return "too few households" if estimate is None else figure(estimate, 2)
 
 
 def _tried(rows: dict[str, dict[str, Any]]) -> str:
@@ -99,22 +110,6 @@ def _tried(rows: dict[str, dict[str, Any]]) -> str:
             for name, row in rows.items()
         ),
     )
-
-
-def confusion(counts: list[list[int]], categories: list[str], path: Path) -> None:
-    """Draw which cause was told for the cries of each, as shares of a row, the counts in it."""
-    rows = np.array(counts)
-    shares = rows / rows.sum(axis=1, keepdims=True)
-    with picture(path, 5.6, 4.6) as figure_:
-        axes = figure_.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(rows.shape):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(rows[row, column]), ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(range(len(categories)), categories, rotation=35, ha="right")
-        axes.set_yticks(range(len(categories)), categories)
-        axes.set(xlabel="told, households apart", ylabel="said by the caregiver", title="Cries; shade: share of a row")
-        axes.grid(visible=False)
 
 
 def reliability(said: dict[str, Any], path: Path) -> None:

@@ -30,6 +30,8 @@ class CauseClip:
         source: The household: what no split may divide.
         category: The cause.
         age, gender, phone: As the corpus codes them; empty where it does not say.
+        is_household_known: Whether `source` is said somewhere; otherwise each file counts as a household of its own.
+        may_teach: Whether what ships may learn from it: its licence lets it, and it is not kept for validation.
     """
 
     path: Path
@@ -38,6 +40,8 @@ class CauseClip:
     age: str = ""
     gender: str = ""
     phone: str = ""
+    is_household_known: bool = True
+    may_teach: bool = True
 
 
 def read_clips(data_dir: Path) -> list[CauseClip]:
@@ -61,6 +65,11 @@ def categories_of(clips: Sequence[CauseClip]) -> list[str]:
     return sorted({clip.category for clip in clips})
 
 
+def guessed_households(clips: Sequence[CauseClip]) -> int:
+    """Return of how many clips nobody says which household they are of: one may be on both sides of a split."""
+    return sum(not clip.is_household_known for clip in clips)
+
+
 def commonest(clips: Sequence[CauseClip]) -> str:
     """Return the category of most clips: what answers best for one who does not listen."""
     return Counter(clip.category for clip in clips).most_common(1)[0][0]
@@ -82,6 +91,8 @@ def waveforms(clips: Sequence[CauseClip]) -> Waveform:
 
 
 def _of_list(path: Path) -> list[CauseClip]:
+    held = path.parent / data.VALIDATION_LIST
+    held_out = frozenset(held.read_text(encoding="utf-8").splitlines() if held.is_file() else ())
     with path.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     try:
@@ -93,6 +104,7 @@ def _of_list(path: Path) -> list[CauseClip]:
                 age=row["age"],
                 gender=row["gender"],
                 phone=row["platform"],
+                may_teach=row["may_train"] == "yes" and row["source"] not in held_out,
             )
             for row in rows
             if row["label"] == data.CRY and row["category"] not in UNKNOWN
@@ -112,6 +124,7 @@ def _of_folders(data_dir: Path) -> list[CauseClip]:
                 category=path.parent.name,
                 age=coded["age"] if coded else "",
                 gender=coded["gender"] if coded else "",
+                is_household_known=household is not None,
             )
         )
     return clips

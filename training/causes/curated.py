@@ -38,7 +38,12 @@ def in_folder(origin: Path) -> Edition:
     commit = _head(origin) if (origin / ".git").exists() else UNKNOWN
     found = {}
     for path in sorted((origin / CURATED).glob("*/*")):
-        name = _wanted(path.relative_to(origin).as_posix(), is_plain=path.is_file() and not _is_link(path, origin))
+        name = _wanted(
+            path.relative_to(origin).as_posix(),
+            is_plain=not _is_link(path, origin) and (path.is_file() or path.is_dir()),
+        )
+        if path.is_dir():
+            continue
         if name and path.stat().st_size > FILE_BYTES:
             raise DataError(f"{path}: larger than {FILE_BYTES} bytes (a sound of the corpus is about 0.1 MB)")
         if name:

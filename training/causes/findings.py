@@ -14,6 +14,7 @@ from training.clips import AGES, GENDERS, PHONES
 from training.intervals import Clips
 
 BINS = np.linspace(0.0, 1.0, 11)
+LEAST_HOUSEHOLDS = 10  # of a group: under so many its figure says nothing
 
 
 def metrics(found: Study) -> dict[str, Any]:
@@ -25,6 +26,10 @@ def metrics(found: Study) -> dict[str, Any]:
     said = {
         "clips": len(found.clips),
         "households": len(set(sources)),
+        "taught": {
+            "clips": sum(clip.may_teach for clip in found.clips),
+            "households": len({clip.source for clip in found.clips if clip.may_teach}),
+        },
         "repeats": REPEATS,
         "below_hz": candidates.BELOW_HZ,
         "always": round(float((found.truth == most).mean()), 4),
@@ -92,7 +97,7 @@ def reliability(said: Probabilities, truth: Causes, sources: Sequence[str]) -> d
 
 
 def groups(found: Study) -> dict[str, dict[str, Any]]:
-    """Return UAR and clips by age, gender and phone, of the answers of what ships."""
+    """Return UAR and clips by age, gender and phone, of the answers of what ships; no UAR of a few households."""
     told = found.likelihood.argmax(axis=1)
     rows: dict[str, dict[str, Any]] = {}
     for what, names in (("age", AGES), ("gender", GENDERS), ("phone", PHONES)):
@@ -104,6 +109,8 @@ def groups(found: Study) -> dict[str, dict[str, Any]]:
                 "clips": len(there),
                 "households": len(set(sources)),
                 "categories": len(np.unique(found.truth[there])),
-                "uar": figures.with_intervals(found.truth[there], told[there], sources)["uar"],
+                "uar": figures.with_intervals(found.truth[there], told[there], sources)["uar"]
+                if len(set(sources)) >= LEAST_HOUSEHOLDS
+                else None,
             }
     return rows

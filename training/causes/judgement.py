@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monitor.detect.reasons import posterior
 from training import intervals
 from training.causes.figures import Causes, Probabilities
 from training.intervals import Clips, Estimate, Hits
@@ -45,13 +46,6 @@ class Coverage(NamedTuple):
     accuracy: Estimate
 
 
-def tempered(likelihood: Probabilities, weight: float) -> Probabilities:
-    """Return likelihood ** weight, rows made to sum to 1: Bayes' rule with a flat prior, as the service does it."""
-    odds = weight * np.log(np.maximum(likelihood, TINY))
-    powers = np.exp(odds - odds.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def balanced_log_likelihood(probabilities: Probabilities, truth: Causes) -> float:
     """Return the mean log-probability of the truth, every category counting alike however many clips it has."""
     told = np.log(np.maximum(probabilities[np.arange(len(truth)), truth], TINY))
@@ -60,12 +54,12 @@ def balanced_log_likelihood(probabilities: Probabilities, truth: Causes) -> floa
 
 def weight_of(likelihood: Probabilities, truth: Causes) -> float:
     """Return the weight, in hundredths, by which tempered answers were least surprised by the truth."""
-    return float(max(WEIGHTS, key=lambda weight: balanced_log_likelihood(tempered(likelihood, weight), truth)))
+    return float(max(WEIGHTS, key=lambda weight: balanced_log_likelihood(posterior(likelihood, weight), truth)))
 
 
 def coverage(likelihood: Probabilities, weight: float, truth: Causes, sources: Sequence[str]) -> list[Coverage]:
     """Return what is told of all clips, and of fewer and fewer: those whose tempered answer is the most confident."""
-    confidence, right = tempered(likelihood, weight).max(axis=1), likelihood.argmax(axis=1) == truth
+    confidence, right = posterior(likelihood, weight).max(axis=1), likelihood.argmax(axis=1) == truth
     samples = intervals.draws(sources)
     rows: list[Coverage] = []
     for share in SHARES:

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from training.causes import notebook
 from training.causes.clips import waveform
-from training.causes.report import figure
 from training.causes.reproduce import HONEST, METRICS, NETWORK
 from training.data import DataError
+from training.markdown import figure
 
 
 class Answer(NamedTuple):

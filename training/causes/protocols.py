@@ -64,14 +64,12 @@ class Protocol:
 def copies_first(clips: Sequence[CauseClip], seed: int) -> list[Split]:
     """Copy each category's clips until it has as many as the commonest, then divide at random: the notebook's way."""
     truth = _truth(clips)
-    most = np.bincount(truth).max()
-    copied = np.concatenate([np.resize(np.flatnonzero(truth == category), most) for category in np.unique(truth)])
-    return [_at_random(copied, truth, seed)]
+    return [_at_random(copies(np.arange(len(clips)), truth), clips, seed)]
 
 
 def random_split(clips: Sequence[CauseClip], seed: int) -> list[Split]:
     """Divide at random: no clip is on both sides, but a household may be."""
-    return [_at_random(np.arange(len(clips)), _truth(clips), seed)]
+    return [_at_random(np.arange(len(clips)), clips, seed)]
 
 
 def households_apart(clips: Sequence[CauseClip], seed: int) -> list[Split]:
@@ -82,7 +80,19 @@ def households_apart(clips: Sequence[CauseClip], seed: int) -> list[Split]:
     """
     sources = np.array([clip.source for clip in clips])
     splits = figures.folds(_truth(clips), [clip.source for clip in clips], seed, fold_count(clips))
-    return [_with_validation(fold, sources, seed) for fold in splits]
+    return [with_validation(fold, sources, seed) for fold in splits]
+
+
+def copies_apart(clips: Sequence[CauseClip], seed: int) -> list[Split]:
+    """Divide as `households_apart`, and then copy among those learnt from: what the notebook's network is worth."""
+    truth = _truth(clips)
+    return [Split(copies(one.train, truth), *one[1:]) for one in households_apart(clips, seed)]
+
+
+def copies(numbers: Clips, truth: Causes) -> Clips:
+    """Return `numbers` with those of each rarer category again and again, until all have as many as the commonest."""
+    of_each = [numbers[truth[numbers] == category] for category in np.unique(truth[numbers])]
+    return np.concatenate([np.resize(of, max(map(len, of_each))) for of in of_each])
 
 
 ALL = (
@@ -90,6 +100,8 @@ ALL = (
     Protocol("random_split", "random split", random_split),
     Protocol("households_apart", "households kept apart", households_apart),
 )
+EXPORTED = Protocol("copies_apart", "households kept apart, copies among those learnt from", copies_apart)
+"""As the notebook's network is made, and judged as it will be used: how far a service may believe it."""
 
 
 def fold_count(clips: Sequence[CauseClip]) -> int:
@@ -168,22 +180,27 @@ def _truth(clips: Sequence[CauseClip]) -> Causes:
     return np.array([categories.index(clip.category) for clip in clips], np.int64)
 
 
-def _at_random(numbers: Clips, truth: Causes, seed: int) -> Split:
+def _at_random(numbers: Clips, clips: Sequence[CauseClip], seed: int) -> Split:
     """Divide `numbers`, copies and all: one in five is judged, fewer parts where a category has fewer clips."""
-    rarest = int(np.bincount(truth[numbers]).min())
-    if rarest < LEAST:
-        raise DataError("a category has but one clip: nothing can be learnt of it and then judged; add clips to it")
-    parts = StratifiedKFold(min(FOLDS, rarest), shuffle=True, random_state=seed)
+    truth = _truth(clips)
+    counts = np.bincount(truth[numbers])
+    rarest = clips[int(np.flatnonzero(truth == counts.argmin())[0])]
+    if counts.min() < LEAST:
+        raise DataError(
+            f"{rarest.category!r} has but one clip, {rarest.path}: nothing can be learnt of it and then judged;"
+            " add clips to it, or remove its folder"
+        )
+    parts = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
     train, test = next(iter(parts.split(numbers, truth[numbers])))
-    fold = _with_validation(Fold(train, test), np.arange(len(numbers)), seed)
+    fold = with_validation(Fold(train, test), np.arange(len(numbers)), seed)
     return Split(*(numbers[side] for side in fold))
 
 
-def _with_validation(fold: Fold, groups: np.ndarray[tuple[int], np.dtype[np.str_ | np.int64]], seed: int) -> Split:
+def with_validation(fold: Fold, groups: np.ndarray[tuple[int], np.dtype[np.str_ | np.int64]], seed: int) -> Split:
     """Cut the validation clips from those to learn from; no group is on both sides."""
     if len(set(groups[fold.train])) < LEAST:
         raise DataError(
-            f"all clips to learn from are of one household, {groups[fold.train[0]]}: none is left to say when to stop;"
+            "all that is left to learn from is of one household, or one clip, and nothing to say when to stop:"
             " add clips of other households"
         )
     cut = GroupShuffleSplit(1, test_size=VALIDATION, random_state=seed)

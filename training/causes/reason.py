@@ -24,7 +24,7 @@ def make(data_dir: Path, detector_dir: Path, out: Path, told: Told, tries: Recip
     Raises:
         DataError: there is not enough to learn from, no detector, or `out` holds something else.
     """
-    export.check_target(out)
+    export.check_target(out, clips.categories_of(clips.read_clips(data_dir)))
     begin_s = time.monotonic()
     found = study(data_dir, detector_dir, told, tries)
     told("exports, and compares every form")
@@ -33,11 +33,14 @@ def make(data_dir: Path, detector_dir: Path, out: Path, told: Told, tries: Recip
         "data": {"lists_sha256": data.digest(data_dir)},
         "seed": SEED,
         "metrics": metrics(found)
-        | {"detector": f"{detector['name']} {detector['version']}", "seconds": round(time.monotonic() - begin_s)},
+        | {
+            "command": f"python -m training reason --data {data_dir}",
+            "detector": f"{detector['name']} {detector['version']}",
+            "seconds": round(time.monotonic() - begin_s),
+        },
     }
     model, real = build(found, detector_dir), clips.waveforms(found.clips[:: -(-len(found.clips) // REAL)])
-    export.export(model, found.categories, found.belief, out, said, real, float16=True)
-    card.write(out)
+    export.export(model, found.categories, found.belief, out, said, real, card.write, float16=True)
     return found.belief
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from training.markdown import figure
+
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -22,13 +24,6 @@ def write(metrics: dict[str, Any], pictures: dict[str, Path], path: Path) -> Non
     house.filters |= {"figure": figure, "percent": percent}
     template = house.from_string(TEMPLATE.read_text(encoding="utf-8"))
     path.write_text(template.render(**metrics, pictures={name: _uri(png) for name, png in pictures.items()}), "utf-8")
-
-
-def figure(estimate: dict[str, Any]) -> str:
-    """Return a figure with its interval: 0.17 (0.15 to 0.19)."""
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f} (one household)"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 
 def percent(share: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from training.causes.notebook import Audio, Params
 from training.causes.protocols import Result
 from training.evaluate import plain
 from training.export import code_version
+from training.markdown import figure
 from training.progress import progress
 
 METRICS, REPORT, NETWORK, PLOTS = "metrics.json", "report.html", "network.keras", "plots"
@@ -46,43 +48,49 @@ def reproduce(data_dir: Path, run: Path, params: Params, export_dir: Path | None
     begin_s = time.monotonic()
     clips = sounds_of.read_clips(data_dir)
     if export_dir:
-        export.check_target(export_dir)
+        export.check_target(export_dir, sounds_of.categories_of(clips))
     # Divided before anything is trained: what cannot be is said at once.
-    trainings = sum(len(protocol.splits(clips, params.seed)) for protocol in protocols.ALL)
+    wanted = (*protocols.ALL, protocols.EXPORTED) if export_dir else protocols.ALL
+    trainings = sum(len(protocol.splits(clips, params.seed)) for protocol in wanted)
+    run.mkdir(parents=True, exist_ok=True)
     with progress(trainings + 2) as told:
         told(f"reading {len(clips)} clips")
         audio = notebook.load(clips)
         results, networks = {}, {}
-        for protocol in protocols.ALL:
+        for protocol in wanted:
             results[protocol.name], networks[protocol.name] = protocols.measure(protocol, clips, audio, params, told)
         told("pictures and report")
-        run.mkdir(parents=True, exist_ok=True)
         networks[NOTEBOOK].save(run / NETWORK)
-        belief, coverage = _belief(clips, audio, results[HONEST])
-        metrics = _metrics(clips, audio, results, params) | {
-            "belief": {**belief._asdict(), "coverage": [row._asdict() for row in coverage]},
-            "data": {"lists_sha256": data.digest(data_dir)},
-        }
-        pictures = draw(clips, audio, results, run / PLOTS)
+        metrics = _metrics(clips, audio, results, params) | {"data": {"lists_sha256": data.digest(data_dir)}}
         if export_dir:
-            real = sounds_of.waveforms(clips[:: -(-len(clips) // REAL)])
-            model = whole.whole(networks[NOTEBOOK])
-            export.export(model, audio.categories, belief, export_dir, _for_people(metrics), real)
+            belief, coverage = _belief(clips, audio, results[protocols.EXPORTED.name])
+            metrics["belief"] = {**belief._asdict(), "coverage": [row._asdict() for row in coverage]}
+        pictures = draw(clips, audio, results, run / PLOTS)
         metrics["wall_s"] = round(time.monotonic() - begin_s)
         metrics["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)  # Linux says kilobytes
         metrics = dict(plain(metrics))
         (run / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         report.write(metrics, pictures, run / REPORT)
+        if export_dir:
+            real = sounds_of.waveforms(clips[:: -(-len(clips) // REAL)])
+            model, said = whole.whole(networks[NOTEBOOK]), _for_people(metrics)
+            export.export(model, audio.categories, belief, export_dir, said, real, lambda folder: _card(run, folder))
     return metrics
 
 
 def summary(metrics: dict[str, Any]) -> list[str]:
     """Return the figures of the protocols in lines, each beside its own one who does not listen."""
     lines = []
+    if metrics["guessed_households"]:
+        clips = sum(metrics["clips"].values())
+        lines.append(
+            f"the names of {metrics['guessed_households']} of {clips} files name no household: each counts as its own,"
+            " so one baby may be on both sides of a division (see h<8 hex digits>-... in the corpus)"
+        )
     for one in metrics["protocols"].values():
         lines.append(f"{one['title']}: {one['clips']} clips judged, {one['shared_recordings']:.0%} of them learnt from")
         for who, row in (("network", one), (f"always {' or '.join(one['always']['says'])}", one["always"])):
-            said = (f"{name} {report.figure(row[name])}" for name in FIGURES)
+            said = (f"{name} {figure(row[name])}" for name in FIGURES)
             lines.append(f"  {who}: {', '.join(said)}")
     return lines
 
@@ -94,9 +102,9 @@ def draw(clips: Sequence[CauseClip], audio: Audio, results: dict[str, Result], f
     sounds = {clips[first].category: audio.waveforms[first].numpy() for first in firsts}
     drawings.waveforms(sounds, pictures["waveforms"])
     drawings.spectrograms(sounds, pictures["spectrograms"])
-    titles = {protocol.name: protocol.title for protocol in protocols.ALL}
-    drawings.curves({titles[name]: result.histories for name, result in results.items()}, pictures["curves"])
-    matrices = {titles[name]: _confusion(result, audio) for name, result in results.items()}
+    three = {protocol.title: results[protocol.name] for protocol in protocols.ALL}
+    drawings.curves({title: result.histories for title, result in three.items()}, pictures["curves"])
+    matrices = {title: _confusion(result, audio) for title, result in three.items()}
     drawings.confusions(matrices, audio.categories, pictures["confusions"])
     return pictures
 
@@ -105,8 +113,13 @@ def _metrics(clips: Sequence[CauseClip], audio: Audio, results: dict[str, Result
     return {
         "clips": {name: sum(clip.category == name for clip in clips) for name in audio.categories},
         "households": len({clip.source for clip in clips}),
+        "guessed_households": sounds_of.guessed_households(clips),
         "chance_uar": round(1 / len(audio.categories), 4),
-        "protocols": {one.name: _said(one.title, results[one.name], audio) for one in protocols.ALL},
+        "protocols": {
+            one.name: _said(one.title, results[one.name], audio)
+            for one in (*protocols.ALL, protocols.EXPORTED)
+            if one.name in results
+        },
         "network": NOTEBOOK,
         "params": params,
         "code": code_version(),
@@ -116,7 +129,12 @@ def _metrics(clips: Sequence[CauseClip], audio: Audio, results: dict[str, Result
 def _for_people(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return what a manifest says of the network's worth and its making."""
     told = {name: {figure: one[figure] for figure in FIGURES} for name, one in metrics["protocols"].items()}
-    return dict(plain({"metrics": told, "data": metrics["data"], "params": metrics["params"]}))
+    return {"version": "notebook", "metrics": told, "data": metrics["data"], "params": metrics["params"]}
+
+
+def _card(run: Path, folder: Path) -> None:
+    """Put the report beside an exported network, as its card."""
+    shutil.copy(run / REPORT, folder / "CARD.html")
 
 
 def _said(title: str, result: Result, audio: Audio) -> dict[str, Any]:
@@ -148,4 +166,6 @@ def _confusion(result: Result, audio: Audio) -> Counts:
 
 def _belief(clips: Sequence[CauseClip], audio: Audio, result: Result) -> tuple[Belief, list[Coverage]]:
     sources = [clips[clip].source for clip in result.test]
-    return judgement.belief(result.probabilities, audio.labels[result.test], sources)
+    belief, coverage = judgement.belief(result.probabilities, audio.labels[result.test], sources)
+    # Where nobody knows the households, none was surely kept apart: no confidence is worth a name.
+    return (belief._replace(min_confidence=None) if sounds_of.guessed_households(clips) else belief), coverage

@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from monitor.detect.reasons import posterior
 from training import intervals
 from training.causes import candidates, clips, figures, judgement, protocols
 from training.causes.candidates import Answer, Heard
 from training.causes.clips import CauseClip
 from training.causes.figures import Causes, Fold, Probabilities
 from training.causes.judgement import Belief, Coverage
+from training.data import DataError
 from training.intervals import Estimate
 from training.progress import Told
 
@@ -34,10 +36,10 @@ class Tried(NamedTuple):
     """What one candidate reached, households apart.
 
     Attributes:
-        figures: accuracy, UAR and macro-F1, of the answers of all repeats together.
-        areas: One-vs-rest AUC of each category.
+        figures: accuracy, UAR and macro-F1, in the first way to cut the folds.
+        areas: One-vs-rest AUC of each category, there.
         auc: Their mean.
-        uars: The UAR of each repeat by itself.
+        uars: The UAR in each way to cut them.
     """
 
     figures: dict[str, Estimate]
@@ -85,7 +87,7 @@ def recipes(detector_dir: Path) -> Recipes:
 
 
 def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None = None) -> Study:
-    """Try everything, calibrate what ships, and learn it from all clips; about eight minutes of two cores.
+    """Try everything, calibrate what ships, and learn it from all clips that may teach; eight minutes of two cores.
 
     `tries` may leave some out, but for what ships and the mel bands over time.
 
@@ -96,9 +98,9 @@ def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None 
     known = clips.read_clips(data_dir)
     names = clips.categories_of(known)
     truth, sources = np.array([names.index(clip.category) for clip in known]), [clip.source for clip in known]
-    heard = candidates.hear(clips.waveforms(known), detector_dir)
+    heard = candidates.hear(clips.waveforms(known), sources, detector_dir)
     count = protocols.fold_count(known)
-    cuts = [list(figures.folds(truth, sources, SEED + repeat, count)) for repeat in range(REPEATS)]
+    cuts = [figures.folds(truth, sources, SEED + repeat, count) for repeat in range(REPEATS)]
     tried: dict[str, Tried] = {}
     for name, (answer, repeats) in (tries or recipes(detector_dir)).items():
         told(name)
@@ -106,12 +108,17 @@ def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None 
         tried[name] = measure(said, truth, sources)
         if name == SHIPS:
             tried[EPISODE] = measure([candidates.of_one_episode(one, truth, sources) for one in said], truth, sources)
-            likelihood = np.mean([calibrated(*one, truth) for one in zip(said, cuts, strict=True)], axis=0)
-            calibration = max(LEAST_WEIGHT, judgement.weight_of(np.mean(said, axis=0), truth))
+            likelihood = calibrated(said[0], cuts[0], truth)
+            calibration = max(LEAST_WEIGHT, judgement.weight_of(said[0], truth))
     told("measures how far it may be believed")
     belief, _ = judgement.belief(likelihood, truth, sources)
+    if clips.guessed_households(known):  # where nobody knows them, none was surely kept apart
+        belief = belief._replace(min_confidence=None)
     coverage = judgement.coverage(likelihood, 1.0, truth, sources)
-    scale, head = (step for _, step in candidates.logistic().fit(heard.pooled, truth).steps)
+    teaches = np.array([clip.may_teach for clip in known])
+    if len(np.unique(truth[teaches])) < len(names):
+        raise DataError(f"{data_dir} has a category of which no clip may teach: see may_train, or leave it out")
+    scale, head = (step for _, step in candidates.logistic().fit(heard.pooled[teaches], truth[teaches]).steps)
     # Of two categories the regression says only the second's odds; the first's are 0 then.
     both = [(0, 0)] if len(names) > 2 else [(1, 0)]
     weights = calibration * np.pad(head.coef_, [*both, (0, 0)]) / scale.scale_
@@ -123,7 +130,7 @@ def study(data_dir: Path, detector_dir: Path, told: Told, tries: Recipes | None 
 
 
 def out_of_fold(answer: Answer, heard: Heard, truth: Causes, cut: Sequence[Fold]) -> Probabilities:
-    """Return float64[clips, categories]: what is said of each clip by a model that knew nothing of its household."""
+    """Return float64[clips, categories]: of each clip by a model that was told no cause of its household."""
     said = np.zeros((len(truth), truth.max() + 1))
     for fold in cut:
         said[fold.test] = answer(heard, truth, fold)
@@ -131,12 +138,12 @@ def out_of_fold(answer: Answer, heard: Heard, truth: Causes, cut: Sequence[Fold]
 
 
 def measure(said: Sequence[Probabilities], truth: Causes, sources: Sequence[str]) -> Tried:
-    """Return what the repeats reached, together and each."""
-    mean, samples = np.mean(said, axis=0), intervals.draws(sources)
-    drawn = np.array([[auc(mean[clips], truth[clips], k) for clips in samples] for k in range(mean.shape[1])])
-    values = [auc(mean, truth, k) for k in range(mean.shape[1])]
+    """Return what was reached in the first way to cut the folds, and the UAR in each."""
+    first, samples = said[0], intervals.draws(sources)
+    drawn = np.array([[auc(first[clips], truth[clips], k) for clips in samples] for k in range(first.shape[1])])
+    values = [auc(first, truth, k) for k in range(first.shape[1])]
     return Tried(
-        figures.with_intervals(truth, mean.argmax(axis=1), sources),
+        figures.with_intervals(truth, first.argmax(axis=1), sources),
         [intervals.estimate(value, of) for value, of in zip(values, drawn, strict=True)],
         intervals.estimate(float(np.mean(values)), drawn.mean(axis=0)),
         [round(figures.uar(truth, one.argmax(axis=1)), 4) for one in said],
@@ -150,9 +157,9 @@ def auc(said: Probabilities, truth: Causes, category: int) -> float:
 
 
 def calibrated(likelihood: Probabilities, cut: Sequence[Fold], truth: Causes) -> Probabilities:
-    """Return the answers, those of each fold tempered as the other folds' answers needed it."""
+    """Return the answers, those of each fold tempered by what the answers about the other folds needed."""
     said = np.zeros_like(likelihood)
     for fold in cut:
         weight = max(LEAST_WEIGHT, judgement.weight_of(likelihood[fold.train], truth[fold.train]))
-        said[fold.test] = judgement.tempered(likelihood[fold.test], weight)
+        said[fold.test] = posterior(likelihood[fold.test], weight)
     return said

@@ -1,4 +1,5 @@
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import toy_causes
 from training.causes import clips
 from training.data import DataError
 
-COLUMNS = ("file", "source", "label", "category", "age", "gender", "platform")
+COLUMNS = ("file", "source", "label", "category", "age", "gender", "platform", "may_train")
 
 
-def write_list(folder: Path, rows: list[tuple[str, ...]]) -> None:
+def write_list(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as lines:
         csv.writer(lines).writerows([COLUMNS, *rows])
 
@@ -23,11 +24,11 @@ def test_only_cries_of_a_named_cause_are_read(tmp_path: Path) -> None:
     write_list(
         tmp_path,
         [
-            ("a.flac", "h1", "cry", "tired", "04", "f", "ios"),
-            ("b.flac", "h2", "cry", "hungry", "26", "m", "android"),
-            ("c.flac", "h3", "cry", "unknown", "", "", ""),
-            ("d.flac", "h4", "cry", "", "", "", ""),
-            ("e.flac", "h5", "background", "hungry", "", "", ""),
+            ("a.flac", "h1", "cry", "tired", "04", "f", "ios", "yes"),
+            ("b.flac", "h2", "cry", "hungry", "26", "m", "android", "yes"),
+            ("c.flac", "h3", "cry", "unknown", "", "", "", "yes"),
+            ("d.flac", "h4", "cry", "", "", "", "", "yes"),
+            ("e.flac", "h5", "background", "hungry", "", "", "", "yes"),
         ],
     )
     found = clips.read_clips(tmp_path)
@@ -37,6 +38,24 @@ def test_only_cries_of_a_named_cause_are_read(tmp_path: Path) -> None:
     ]
     assert (found[0].age, found[0].gender, found[0].phone) == ("04", "f", "ios")
     assert clips.categories_of(found) == ["hungry", "tired"]
+
+
+def test_what_is_kept_for_validation_teaches_nothing_that_ships(tmp_path: Path) -> None:
+    """A clip whose licence forbids it, and one of a listed source, are judged and may not teach."""
+    rows = [(f"{home}.flac", home, "cry", "tired" if home == "h1" else "hungry", "", "", "", may) for home, may in
+            (("h1", "yes"), ("h2", "no"), ("h3", "yes"))]  # fmt: skip
+    write_list(tmp_path, rows)
+    (tmp_path / "validation_sources.txt").write_text("h3\n", encoding="utf-8")
+    assert [clip.may_teach for clip in clips.read_clips(tmp_path)] == [True, False, False]
+
+
+def test_a_file_name_that_names_no_household_is_known_as_a_guess(tmp_path: Path) -> None:
+    """Files of other makes count as a household each, and are counted: who judges by them must say so."""
+    for category in ("calm", "shrill"):
+        (tmp_path / category).mkdir()
+        for name in ("baby1_001", "h00c0ffee-1"):
+            soundfile.write(tmp_path / category / f"{name}.wav", synth.cry(1.0), 16_000)
+    assert clips.guessed_households(clips.read_clips(tmp_path)) == 2
 
 
 def test_folders_are_the_categories(tmp_path: Path) -> None:

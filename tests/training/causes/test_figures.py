@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from training.causes import figures
+from training.data import DataError
 
 TRUTH = np.array([0] * 30 + [1] * 12 + [2] * 10)
 SOURCES = [f"home{number // 2}" for number in range(len(TRUTH))]
@@ -15,6 +16,17 @@ def test_no_household_is_on_both_sides() -> None:
         assert not {SOURCES[clip] for clip in fold.train} & {SOURCES[clip] for clip in fold.test}
         judged += list(fold.test)
     assert sorted(judged) == list(range(len(TRUTH)))
+
+
+def test_every_fold_leaves_all_causes_to_learn_from() -> None:
+    """Where households have several causes, divisions that take a cause away whole are not used; none left is said."""
+    truth = np.array([0, 1, 0, 1, 0, 0, 0, 0])
+    sources = ["a", "a", "b", "b", "c", "d", "e", "f"]
+    for seed in range(20):
+        for fold in figures.folds(truth, sources, seed, count=2):
+            assert set(truth[fold.train]) == {0, 1}
+    with pytest.raises(DataError, match="households cannot be divided into 2 folds"):
+        figures.folds(np.array([0, 1, 1, 0]), ["a", "a", "a", "b"], 0, count=2)
 
 
 def test_folds_follow_from_the_seed() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from monitor.detect.reasons import posterior
 from training.causes import judgement
 from training.causes.judgement import Coverage
 from training.intervals import Estimate
@@ -40,9 +41,9 @@ def test_one_answer_for_all_is_never_named(sure: float) -> None:
 def test_tempering_flattens_and_keeps_the_order() -> None:
     """At weight 1 answers stand, at 0 they are flat, between they keep their order; rows sum to 1, zeros included."""
     said = np.array([[0.7, 0.2, 0.1, 0.0]])
-    assert judgement.tempered(said, 1.0) == pytest.approx(said, abs=1e-6)
-    assert judgement.tempered(said, 0.0) == pytest.approx(np.full((1, 4), 0.25))
-    half = judgement.tempered(said, 0.5)[0]
+    assert posterior(said, 1.0) == pytest.approx(said, abs=1e-6)
+    assert posterior(said, 0.0) == pytest.approx(np.full((1, 4), 0.25))
+    half = posterior(said, 0.5)[0]
     assert list(np.argsort(-half)) == [0, 1, 2, 3]
     assert half.sum() == pytest.approx(1.0)
 

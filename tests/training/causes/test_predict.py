@@ -6,8 +6,9 @@ from toy_causes import EIGHT, Done
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.causes import predict, report
+from training.causes import predict
 from training.data import DataError
+from training.markdown import figure
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -25,7 +26,7 @@ def test_each_file_gets_a_cause_and_what_it_is_worth(done: Done) -> None:
         assert cause == max(told, key=lambda name: told[name])
         assert sum(told.values()) == pytest.approx(1.0, abs=0.005)
     metrics = json.loads((done.run / "metrics.json").read_text(encoding="utf-8"))
-    assert report.figure(metrics["protocols"]["households_apart"]["uar"]) in worth
+    assert figure(metrics["protocols"]["households_apart"]["uar"]) in worth
     assert "0.125" in worth
 
 

@@ -10,8 +10,8 @@ from toy_causes import EIGHT, Done
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.causes import report
 from training.data import DataError
+from training.markdown import figure
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 FIGURES = ("accuracy", "uar", "macro_f1")
@@ -61,7 +61,7 @@ def test_the_figures_are_printed(done: Done) -> None:
     metrics = json.loads((done.run / "metrics.json").read_text(encoding="utf-8"))
     for one in metrics["protocols"].values():
         assert one["title"] in done.printed
-        assert report.figure(one["uar"]) in done.printed
+        assert figure(one["uar"]) in done.printed
     assert "report.html" in done.printed
 
 
@@ -82,10 +82,7 @@ def test_the_report_has_the_figures_of_the_run(done: Done) -> None:
     metrics = json.loads((done.run / "metrics.json").read_text(encoding="utf-8"))
     cells = Page((done.run / "report.html").read_text(encoding="utf-8")).cells
     wanted = [
-        report.figure(row[name])
-        for one in metrics["protocols"].values()
-        for row in (one, one["always"])
-        for name in FIGURES
+        figure(row[name]) for one in metrics["protocols"].values() for row in (one, one["always"]) for name in FIGURES
     ]
     assert [cell for cell in cells if re.fullmatch(r"\d\.\d{3} \(.*\)", cell)] == wanted
     recalls = [f"{one['categories'][name]['recall']:.2f}" for name in EIGHT for one in metrics["protocols"].values()]
@@ -110,9 +107,24 @@ def test_a_cause_of_one_household_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path, done: Done) -> None:
-    """Where the export would replace what is no model, it says so before it trains."""
-    (tmp_path / "diary.txt").write_text("mine", encoding="utf-8")
+@pytest.mark.parametrize("name", ["diary.txt", "manifest.json"])
+@pytest.mark.parametrize("text", ["mine", '{"name": "cry", "version": "1"}', '{"name": "reason"}', "[1]"])
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path, done: Done, name: str, text: str) -> None:
+    """Where the export would replace what is no model of causes, another model too, it says so before it trains."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
     said = CliRunner().invoke(app, ["reproduce", "--data", str(done.data), "--export", str(tmp_path)])
     assert isinstance(said.exception, DataError)
     assert str(tmp_path) in str(said.exception)
+    assert (tmp_path / name).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ["Very Tired", "belly-pain", "unsure", "not_a_cry"])
+def test_a_folder_that_no_service_takes_for_a_cause_is_named(tmp_path: Path, name: str) -> None:
+    """A category that cannot stand in a manifest is refused before anything is trained, with what it may be."""
+    data = toy_causes.write(tmp_path / "data", {name: 900.0, "low": 300.0})
+    export = str(tmp_path / "out")
+    said = CliRunner().invoke(
+        app, ["reproduce", "--data", str(data), "--run", str(tmp_path / "run"), "--export", export]
+    )
+    assert isinstance(said.exception, DataError)
+    assert f"category {name!r} cannot be exported: rename its folder" in str(said.exception)
