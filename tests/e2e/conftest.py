@@ -1,12 +1,15 @@
-"""Recordings to play to the whole service."""
+"""Recordings to play to the whole service, and a house to tell it to."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import synth
+from e2e.home_assistant import HomeAssistant
 from e2e.service import REPOSITORY
+from mqtt_broker import Mosquitto, Recorder, recording, running
 
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
@@ -55,3 +58,24 @@ def _write(factory: pytest.TempPathFactory, *parts: Samples) -> Path:
     path = factory.mktemp("recordings") / "sound.flac"
     soundfile.write(path, np.concatenate(parts), SAMPLE_RATE_HZ)
     return path
+
+
+@pytest.fixture(scope="module")
+def house_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """The broker of a house, one for the tests of a file; each takes topics of its own."""
+    with running(Mosquitto(tmp_path_factory.mktemp("house_broker"))) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture(scope="module")
+def home_assistant(tmp_path_factory: pytest.TempPathFactory, house_broker: Mosquitto) -> Iterator[HomeAssistant]:
+    """A Home Assistant on that broker, one for the tests of a file: a start takes seconds."""
+    with HomeAssistant(tmp_path_factory.mktemp("home_assistant"), broker_port=house_broker.port) as house:
+        yield house
+
+
+@pytest.fixture
+def heard(house_broker: Mosquitto) -> Iterator[Recorder]:
+    """A client that hears everything on that broker, and speaks for a device."""
+    with recording(house_broker.port) as client:
+        yield client
