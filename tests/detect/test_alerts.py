@@ -235,6 +235,14 @@ def test_the_alert_is_on_within_its_episode(script: str, story: str) -> None:
     assert room.story == story.split(", ")
 
 
+@pytest.mark.parametrize("asked", ["snooze 5", "acknowledge", "feedback not_a_cry"])
+def test_what_a_person_does_turns_the_alert_off_at_once(asked: str) -> None:
+    """A snooze, an acknowledgement or `not_a_cry` turns the alert off before anything else is heard."""
+    room = Room()
+    room.run(f"cry 5, {asked}")
+    assert [record.on for record in room.said if isinstance(record, Alerting)] == [True, False]
+
+
 def test_a_hard_limit_turns_the_alert_on_again() -> None:
     """A cry that was acknowledged and reaches the hard limit alerts again, and can be acknowledged again."""
     room = Room(AlertRule(hard_limit_s=60))
@@ -386,6 +394,10 @@ def test_a_room_without_a_rule_never_alerts() -> None:
 # Any story
 
 
+THEN_S = st.integers(0, 70)
+"""Seconds of crying that follow something, so that it meets a cry as often as not."""
+
+
 class Stories(RuleBasedStateMachine):
     """A room in which anything happens, and beside it what a person who stands there knows, by no code of the rules."""
 
@@ -404,8 +416,9 @@ class Stories(RuleBasedStateMachine):
 
     def begin(self, started: Event | None) -> None:
         self.episode = started
-        self.acknowledged = self.not_a_cry = self.waits = self.limit_kept = False
+        self.acknowledged = self.not_a_cry = self.waits = self.any_sent = False
         self.due_s: float | None = None
+        self.limits = 0
 
     @property
     def crying_s(self) -> float:
@@ -420,26 +433,35 @@ class Stories(RuleBasedStateMachine):
             held.add("acknowledged")
         return held | {"not_a_cry"} if self.not_a_cry else held
 
-    @rule(seconds=st.integers(1, 40), loud=st.sampled_from([True, True, True, False, None]))
-    def hear(self, seconds: int, *, loud: bool | None) -> None:
+    def hear(self, seconds: int, *, loud: bool | None = True) -> None:
         for _ in range(seconds):
             self.room.second(loud=loud)
             self.listen()
 
-    @rule(ended_by=st.sampled_from(["source_lost", "disabled", "source_ended"]))
-    def lose(self, ended_by: EndedBy) -> None:
+    @rule(seconds=st.integers(1, 70))
+    def cry(self, seconds: int) -> None:
+        self.hear(seconds)
+
+    @rule(seconds=st.integers(1, 25), loud=st.sampled_from([False, None]))
+    def pause(self, seconds: int, *, loud: bool | None) -> None:
+        self.hear(seconds, loud=loud)
+
+    @rule(ended_by=st.sampled_from(["source_lost", "disabled", "source_ended"]), then_s=THEN_S)
+    def lose(self, ended_by: EndedBy, then_s: int) -> None:
         self.room.lose(ended_by)
         self.listen()
+        self.hear(then_s)
 
-    @rule(minutes=st.integers(0, 2))
-    def snooze(self, minutes: int) -> None:
+    @rule(minutes=st.sampled_from([0, 1, 1, 2]), then_s=THEN_S)
+    def snooze(self, minutes: int, then_s: int) -> None:
         self.snoozed_until_s = self.room.now_s + minutes * 60
         self.expected_on = self.expected_on and not minutes
         self.room.ask("snooze", str(minutes))
         self.listen()
+        self.hear(then_s)
 
-    @rule(who=st.sampled_from(["", "Anna"]))
-    def acknowledge(self, who: str) -> None:
+    @rule(who=st.sampled_from(["", "Anna"]), then_s=THEN_S)
+    def acknowledge(self, who: str, then_s: int) -> None:
         before = len(self.room.said)
         expected = self.episode is not None and (self.expected_on or not self.acknowledged)
         self.acknowledged = self.acknowledged or self.episode is not None
@@ -448,14 +470,16 @@ class Stories(RuleBasedStateMachine):
         new = [r for r in self.room.said[before:] if isinstance(r, Event) and r.event_type == "acknowledged"]
         assert [event.by for event in new] == [who or None] * expected
         self.listen()
+        self.hear(then_s)
 
-    @rule(value=st.sampled_from(["not_a_cry", "hungry"]), other=st.booleans())
-    def answer(self, value: str, *, other: bool) -> None:
+    @rule(value=st.sampled_from(["not_a_cry", "hungry"]), other=st.booleans(), then_s=THEN_S)
+    def answer(self, value: str, then_s: int, *, other: bool) -> None:
         if self.episode is not None and not other:
             self.not_a_cry = value == "not_a_cry"
             self.expected_on = self.expected_on and not self.not_a_cry
         self.room.ask("feedback", value, "another" if other else None)
         self.listen()
+        self.hear(then_s)
 
     @rule(after_s=st.integers(0, 90))
     def alert_after(self, after_s: int) -> None:
@@ -495,16 +519,22 @@ class Stories(RuleBasedStateMachine):
                     self.alert_is_on = record.on
                 case Applied(setting="snooze"):
                     self.snooze_told = record.value
+        limits = int(self.crying_s // self.alerts.hard_limit_s)
+        if limits > self.limits and (self.limits == 0 or self.holds):
+            assert [record.cause for record in due] == ["hard_limit"], "a hard limit is sent whatever holds it"
+        self.limits = limits
 
     def sent(self, alert: Event) -> None:
         assert self.episode is not None, "an alert that is no test is of an episode"
         assert alert.episode_id == self.episode.episode_id
         assert alert.duration_s == self.crying_s
-        if self.holds:
-            assert alert.cause == "hard_limit"
-            assert self.crying_s >= self.alerts.hard_limit_s
-        self.limit_kept = self.limit_kept or self.crying_s >= self.alerts.hard_limit_s
-        self.due_s, self.waits, self.expected_on = self.crying_s, False, True
+        if alert.cause == "hard_limit":
+            assert self.crying_s // self.alerts.hard_limit_s > self.limits
+            assert self.holds or self.limits == 0, "what nothing holds is a repeat"
+        else:
+            assert not self.holds, "what is held is not sent"
+            assert alert.cause == ("repeat" if self.any_sent else "first")
+        self.due_s, self.waits, self.any_sent, self.expected_on = self.crying_s, False, True, True
 
     @invariant()
     def nothing_due_is_silent(self) -> None:
@@ -516,7 +546,6 @@ class Stories(RuleBasedStateMachine):
         if self.due_s is not None:
             assert self.crying_s - self.due_s < self.alerts.repeat_after_s
         assert self.holds or not self.waits
-        assert self.limit_kept == (self.crying_s >= self.alerts.hard_limit_s)
 
     @invariant()
     def a_snooze_is_told_until_it_ends(self) -> None:
