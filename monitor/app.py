@@ -1,19 +1,22 @@
 """The straight line: who is joined to whom, in which order they start, and in which they stop."""
 
 import contextlib
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import structlog
 
 from monitor import __version__, service
-from monitor.capture import AudioSource, Capture, FileSource, Judge, MicrophoneSource, PulseSource, Segmenter
+from monitor.capture import AudioSource, Capture, FileSource, Judge, MicrophoneSource, PulseSource, Rearm, Segmenter
 from monitor.config import Config, MqttConfig, RoomConfig
 from monitor.detect import (
+    NOT_SNOOZED,
+    AlertRule,
     Detect,
     Detector,
     Model,
@@ -30,6 +33,9 @@ from monitor.records import Command, Sensitivity, SettingName
 from monitor.threads import Loop, report_stray_deaths
 
 log = structlog.get_logger()
+
+Key = tuple[str, SettingName]
+"""A room's id and the setting's name."""
 
 SILENT_S = 10.0
 """A capture or detect thread that finishes no turn for so long ends the process: the will says `offline`."""
@@ -100,10 +106,15 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The open store, or None where it cannot be had, and the settings to start with."""
+    """The open store, or None where it cannot be had, and the settings to start with.
+
+    Attributes:
+        until: Of a setting that changes by itself (a snooze ends, a room turns on again): when, UTC.
+    """
 
     store: Store | None
-    settings: dict[tuple[str, SettingName], str]
+    settings: dict[Key, str]
+    until: dict[Key, float] = field(default_factory=dict)
 
 
 def build(config: Config, model: Model, history: History, reasons: Reasons | None = None) -> Service:
@@ -115,6 +126,7 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
     alone = sum(room.source in ("microphone", "pulse") for room in config.rooms.values()) == 1
 
     def deliver(command: Command) -> bool:
+        """Give capture what turns a room on and off, and detect the rest; what a person notes stays in publish."""
         return (inboxes[command.room] if command.setting == "enabled" else detect_inbox).put(command)
 
     def capture(room: str, room_config: RoomConfig) -> Loop:
@@ -134,11 +146,11 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
             inbox=inboxes[room],
             reports=reports,
             enabled=settings[room, "enabled"] == "ON",
+            rearm=rearm_of(room_config, history.until.get((room, "enabled"))),
         )
         return Loop(f"capture-{room}", work)
 
-    sensitivities = {room: cast("Sensitivity", settings[room, "sensitivity"]) for room in config.rooms}
-    detector = Detector(model, sensitivities, reasons=reasons)
+    detector = detector_of(config, model, history, reasons)
     detect = Detect(detector=detector, queue=queue, inbox=detect_inbox, gates=inboxes, reports=reports)
     publisher = Publisher(
         messages=Messages(config.mqtt.topic_prefix, config.node.id, list(config.rooms)),
@@ -160,6 +172,38 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
         glance=lambda: publisher.glance,
         connected=lambda: publisher.connected,
     )
+
+
+def detector_of(config: Config, model: Model, history: History, reasons: Reasons | None) -> Detector:
+    """Return the core of detect, as the settings have it now."""
+    settings, until = history.settings, history.until
+    return Detector(
+        model,
+        {room: cast("Sensitivity", settings[room, "sensitivity"]) for room in config.rooms},
+        reasons=reasons,
+        alerts={
+            room: AlertRule(
+                after_s=int(settings[room, "alert_after"]),
+                repeat_after_s=room_config.alert.repeat_after_s,
+                hard_limit_s=room_config.alert.hard_limit_s,
+            )
+            for room, room_config in config.rooms.items()
+        },
+        # An end that nobody knows is over, and says so: `snooze` must not stand at a time that never comes.
+        snoozed_until={
+            room: until.get((room, "snooze"), 0.0) for room in config.rooms if settings[room, "snooze"] != NOT_SNOOZED
+        },
+    )
+
+
+def rearm_of(room: RoomConfig, until_at: float | None) -> Rearm:
+    """Return what turns a room on again that somebody switched off; `until_at`: the stored end, UTC.
+
+    Without one, a room that its configuration leaves on was switched off by somebody and we do not know when: it is
+    counted from now, as no end is further away than `rearm_after_h`. Any other is off by its configuration.
+    """
+    known = math.inf if until_at is None and room.enabled else until_at
+    return Rearm(room.rearm_after_h * 3600.0, known)
 
 
 def source_of(room: RoomConfig, *, alone: bool = True) -> AudioSource:
@@ -189,10 +233,12 @@ def broker_of(mqtt: MqttConfig) -> Broker:
 
 def open_history(config: Config) -> History:
     """Open the history and settle the settings; where it cannot be had, say so: alerts go out without it."""
-    configured: dict[tuple[str, SettingName], str] = {}
+    configured: dict[Key, str] = {}
     for room, settings in config.rooms.items():
         configured[room, "enabled"] = "ON" if settings.enabled else "OFF"
         configured[room, "sensitivity"] = settings.sensitivity
+        configured[room, "alert_after"] = str(settings.alert.after_s)
+        configured[room, "snooze"] = NOT_SNOOZED
     try:
         store = Store(config.history.path)
         return History(store, store.settle(configured))

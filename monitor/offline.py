@@ -29,7 +29,7 @@ def listen(
     make_id: Callable[[], str] | None = None,
     reasons: Reasons | None = None,
 ) -> Iterator[Said]:
-    """Run one room's sound through Segmenter and Detector.
+    """Run one room's sound through Segmenter and Detector, without alerts: those are the service's.
 
     Args:
         blocks: int16 arrays, 16 kHz mono, of any length.

@@ -20,7 +20,7 @@ Samples = NDArray[np.int16]
 
 Gate = Literal["open", "closed", "probe"]
 EndedBy = Literal["quiet", "source_lost", "source_ended", "disabled", "stopped", "interrupted"]
-EventType = Literal["cry_started", "cry_ongoing", "cry_ended"]
+EventType = Literal["cry_started", "cry_ongoing", "cry_ended", "alert", "acknowledged"]
 SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled", "muted", "flat", "stopped"]
 Problem = Literal[
     "ok",
@@ -34,7 +34,10 @@ Problem = Literal[
     "reason_model",
     "store",
 ]
-SettingName = Literal["enabled", "sensitivity"]
+SettingName = Literal["enabled", "sensitivity", "alert_after", "snooze"]
+ActionName = Literal["acknowledge", "feedback", "test_alert", "fed", "slept", "changed"]
+AlertCause = Literal["first", "repeat", "hard_limit", "test"]
+HeldBy = Literal["snooze", "acknowledged", "not_a_cry"]
 Sensitivity = Literal["low", "normal", "high"]
 
 UNSURE = "unsure"
@@ -99,7 +102,7 @@ class Event:
 
     event_type: EventType
     event_id: str
-    episode_id: str
+    episode_id: str | None
     room: str
     at: float
     at_s: float
@@ -114,6 +117,37 @@ class Event:
     ended_by: EndedBy | None = None
     reason: str = UNSURE
     reasons: dict[str, float] = field(default_factory=dict)
+    cause: AlertCause | None = None
+    by: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertHeld:
+    """An alert that was due and is not sent: kept in the history and said in the log, never published.
+
+    Attributes:
+        cause: Why it was due.
+        held_by: What held it.
+        crying_s: Seconds of crying by then.
+    """
+
+    room: str
+    episode_id: str
+    at: float
+    at_s: float
+    crying_s: float
+    cause: AlertCause
+    held_by: HeldBy
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """Whether a room's alert is on: said on change. On from an episode's first alert until it ends or is held."""
+
+    room: str
+    on: bool
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +218,33 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A setting that somebody asked for, parsed and valid; drained by the thread that owns the state it changes."""
+    """What somebody asked for, parsed and valid; drained by the thread that owns the state it changes.
+
+    Attributes:
+        setting: A setting to change, or something to do.
+        value: `enabled` ON or OFF; `sensitivity`; `alert_after` whole seconds; `snooze` whole minutes, 0 ends it;
+            `acknowledge` who, or nothing; `feedback` a category or `not_a_cry`; nothing for `test_alert`.
+        episode_id: Of `feedback`: which cry is meant; None: the running, else the latest one.
+        at: Of `fed`, `slept` and `changed`: when it was, UTC.
+    """
 
     room: str
-    setting: SettingName
+    setting: SettingName | ActionName
     value: str
+    episode_id: str | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The owner of a setting says that it now has this value."""
+    """The owner of a setting says that it now has this value.
+
+    Attributes:
+        value: As its topic says it; of `snooze` the end, RFC 3339 in UTC, or `None`.
+        until_at: When it changes by itself (a snooze's end; when a room that is off turns on again), UTC; None: never.
+    """
 
     room: str
     setting: SettingName
     value: str
+    until_at: float | None = None

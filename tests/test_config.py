@@ -75,6 +75,21 @@ def test_config_is_frozen() -> None:
         config.node = config.node
 
 
+def test_a_room_alerts_by_default() -> None:
+    """Without a word of it a room alerts at once, each 2 min, and after 10 min whatever holds; off lasts 12 h."""
+    room = load_config(None, [], {}).config.rooms["nursery"]
+    assert (room.alert.after_s, room.alert.repeat_after_s, room.alert.hard_limit_s) == (0, 120, 600)
+    assert room.rearm_after_h == 12
+    assert load_config(None, [], {}).config.log.alerts is None
+
+
+def test_the_hard_limit_may_be_the_first_alert(write: Write) -> None:
+    """`after_s` may be as much as `hard_limit_s`, in either layer; half an hour is a time to rearm after."""
+    path = write("[rooms.a]\nrearm_after_h = 0.5\n[rooms.a.alert]\nafter_s = 60")
+    room = load_config(path, ["rooms.a.alert.hard_limit_s=60"], {}).config.rooms["a"]
+    assert (room.alert.after_s, room.alert.hard_limit_s, room.rearm_after_h) == (60, 60, 0.5)
+
+
 def test_direct_config_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """`Config` built by hand sees neither the environment nor a file, and names its rooms and its client too."""
     monkeypatch.setenv("CRY_NODE__ID", "elsewhere")
@@ -201,7 +216,19 @@ def test_folder_as_file(tmp_path: Path) -> None:
         ("rooms.a.devise = 'x'", ["rooms.a.devise", "did you mean rooms.a.device?", "sensitivity"]),
         ("port = 1", ["port = 1", "unknown key", "did you mean mqtt.port?", "node, rooms"]),
         ("mqt.port = 1", ["mqt.port = 1", "did you mean mqtt.port?"]),
-        ("rooms.a.alert.after_s = 3", ["rooms.a.alert.after_s = 3", "unknown key"]),
+        ("rooms.a.alert.afters = 3", ["rooms.a.alert.afters = 3", "did you mean rooms.a.alert.after_s?"]),
+        ("rooms.a.alert.after_s = 601", ["rooms.a.alert.after_s = 601", "must be a whole number from 0 to 600"]),
+        ("rooms.a.alert.after_s = 1.5", ["rooms.a.alert.after_s = 1.5", "must be a whole number from 0 to 600"]),
+        ("rooms.a.alert.repeat_after_s = 9", ["rooms.a.alert.repeat_after_s = 9", "from 10 to 3600"]),
+        ("rooms.a.alert.hard_limit_s = 59", ["rooms.a.alert.hard_limit_s = 59", "from 60 to 7200"]),
+        (
+            "rooms.a.alert = {after_s = 100, hard_limit_s = 99}",
+            ["rooms.a.alert.hard_limit_s = 99", "less than after_s = 100", "100 or more"],
+        ),
+        ("rooms.a.rearm_after_h = 169", ["rooms.a.rearm_after_h = 169", "must be a number from 0 to 168"]),
+        ("rooms.a.rearm_after_h = -1", ["rooms.a.rearm_after_h = -1", "must be a number from 0 to 168"]),
+        ("rooms.a.rearm_after_h = nan", ["rooms.a.rearm_after_h = nan", "must be a number from 0 to 168"]),
+        ("log.alerts = ''", ["log.alerts", "is empty"]),
         ("mqtt.port.x = 1", ["mqtt.port.x = 1", "unknown key"]),
         ("mqtt = 3", ["mqtt (file", "is a table", "host, port"]),
         ("rooms = []", ["rooms (file", "is a table", "for each room"]),
@@ -391,9 +418,10 @@ def test_password_of_the_later_layer_wins(write: Write, tmp_path: Path) -> None:
 def test_relative_paths_start_at_the_file(write: Write, tmp_path: Path) -> None:
     """A relative path starts at the folder of the configuration file, whichever layer gives it."""
     path = write("model.path = 'models/mine'\n[rooms.a]\nsource = 'file'\npath = 'a.wav'")
-    config = load_config(path, ["rooms.a.path=b.wav", "reason.path=causes"], {}).config
+    config = load_config(path, ["rooms.a.path=b.wav", "reason.path=causes", "log.alerts=alerts.jsonl"], {}).config
     assert config.model.path == tmp_path / "models" / "mine"
     assert config.reason.path == tmp_path / "causes"
+    assert config.log.alerts == tmp_path / "alerts.jsonl"
     assert config.rooms["a"].path == tmp_path / "b.wav"
 
 

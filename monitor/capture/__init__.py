@@ -7,6 +7,7 @@ from monitor.capture.judge import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, Judge
 from monitor.capture.loop import Capture
 from monitor.capture.microphone import MicrophoneSource, microphones
 from monitor.capture.pulse import PulseSource, pulse_sources
+from monitor.capture.rearm import Rearm
 from monitor.capture.recording import FileSource, Recording
 from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
@@ -21,6 +22,7 @@ __all__ = [
     "Judge",
     "MicrophoneSource",
     "PulseSource",
+    "Rearm",
     "Recording",
     "Segmenter",
     "SourceEnded",

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from monitor.capture.judge import Judge
+from monitor.capture.rearm import Rearm
 from monitor.capture.segmenter import Segmenter
 from monitor.capture.source import AudioSource, SourceEnded
 from monitor.errors import SourceError
@@ -67,6 +68,7 @@ class Capture:
         inbox: `enabled` commands, and `GateMissed`.
         reports: Where publish is told.
         enabled: Whether it starts with its source open.
+        rearm: Turns the room on again that a command switched off; None: nothing does.
         clock: Monotonic seconds.
         wall: UTC seconds.
         jitter: `random.uniform`.
@@ -83,6 +85,7 @@ class Capture:
         inbox: Inbox,
         reports: Reports[Any],
         enabled: bool = True,
+        rearm: Rearm | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
@@ -98,6 +101,11 @@ class Capture:
         self._wall = wall
         self._jitter = jitter
         self._status: SourceStatus = "opening" if enabled else "disabled"
+        self._rearm = rearm or Rearm()
+        if not enabled:
+            self._rearm.resume(clock(), wall())
+            if self._rearm.runs:
+                self._applied("OFF")  # until when may be another time than was told: it is never too far away
         self._is_open = False
         self._is_fresh = False
         self._failures = 0
@@ -115,6 +123,10 @@ class Capture:
         waits = self._status in ("ended", "disabled") or (not self._is_open and self._clock() < self._retry_s)
         for command in self._inbox.drain(timeout_s=0.5 if waits else 0.0):
             self._obey(command)
+        if self._rearm.is_due(self._clock()):
+            self._enable()
+            log.info("room_rearmed", room=self._room)
+            self._applied("ON")
         if self._unsent:
             self._send()
         elif self._status not in ("ended", "disabled"):
@@ -139,15 +151,26 @@ class Capture:
         if isinstance(command, GateMissed):
             self._segmenter.open_gate()
             return
-        if command.value == "OFF" and self._status != "disabled":
-            self._close()
-            self._deaf("disabled")
-            log.info("room_disabled", room=self._room)
-        elif command.value == "ON" and self._status == "disabled":
-            self._status, self._retry_s = "opening", self._clock()
-            self._silent_since_s = self._clock()
+        if command.value == "OFF":
+            was_on = self._status != "disabled"
+            if was_on:
+                self._close()
+                self._deaf("disabled")
+                log.info("room_disabled", room=self._room)
+            if was_on or self._rearm.runs:  # else it is off by its configuration: nobody switched it, and it stays off
+                self._rearm.start(self._clock(), self._wall())
+        elif self._status == "disabled":
+            self._enable()
             log.info("room_enabled", room=self._room)
-        self._reports.put(Applied(command.room, command.setting, command.value))
+        self._applied(command.value)
+
+    def _enable(self) -> None:
+        self._rearm.stop()
+        self._status, self._retry_s = "opening", self._clock()
+        self._silent_since_s = self._clock()
+
+    def _applied(self, value: str) -> None:
+        self._reports.put(Applied(self._room, "enabled", value, self._rearm.until_at))
 
     def _open(self) -> None:
         try:

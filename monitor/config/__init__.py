@@ -5,6 +5,7 @@
 
 from monitor.config.load import Loaded, load_config
 from monitor.config.models import (
+    AlertConfig,
     Config,
     GateConfig,
     HistoryConfig,
@@ -18,6 +19,7 @@ from monitor.config.mqtt import MqttConfig
 from monitor.config.values import Runtime, Sensitivity, SourceKind
 
 __all__ = [
+    "AlertConfig",
     "Config",
     "GateConfig",
     "HistoryConfig",

@@ -40,11 +40,54 @@ class GateConfig(Table):
     )
 
 
+class AlertConfig(Table):
+    """When a room alerts of a cry. A person holds alerts back over MQTT, never the configuration."""
+
+    after_s: int = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="Seconds of crying before the first alert, 0 to 600; alert_after changes it over MQTT.",
+    )
+    repeat_after_s: int = Field(
+        default=120,
+        ge=10,
+        le=3600,
+        description="Alert again after so many more seconds of crying, 10 to 3600.",
+    )
+    hard_limit_s: int = Field(
+        default=600,
+        ge=60,
+        le=7200,
+        description="Alert after so many seconds of crying whatever holds it, 60 to 7200; not less than after_s.",
+    )
+
+    @field_validator("hard_limit_s")
+    @classmethod
+    def _not_before_the_first(cls, value: int, info: ValidationInfo) -> int:
+        after_s = info.data.get("after_s", 0)  # absent where it is itself in error
+        if value < after_s:
+            raise ValueError(f"is less than after_s = {after_s}; set it to {after_s} or more, or after_s to less")
+        return value
+
+
 class RoomConfig(Table):
     """One room: where its sound comes from and how readily it tells of a cry."""
 
     name: Text = Field(default="", description="What people call the room. Omitted: its id, titled.")
-    enabled: bool = Field(default=True, description="false: the source stays closed, the microphone is really off.")
+    enabled: bool = Field(
+        default=True,
+        description="false: the source stays closed, the microphone is really off, until it is switched on over MQTT; "
+        "rearm_after_h does not switch it on.",
+    )
+    rearm_after_h: float = Field(
+        default=12.0,
+        ge=0,
+        le=168,
+        allow_inf_nan=False,
+        description="A room that is switched off over MQTT turns itself on again after so many hours, up to 168. "
+        "0: never.",
+    )
     source: SourceKind = Field(
         default="microphone",
         description="microphone: PortAudio; pulse: PulseAudio or PipeWire; file: a recording (see path).",
@@ -79,6 +122,7 @@ class RoomConfig(Table):
         "0: never, for a microphone with a noise gate.",
     )
     gate: GateConfig = Field(default=GateConfig(), description="When the model listens.")
+    alert: AlertConfig = Field(default=AlertConfig(), description="When it alerts of a cry.")
 
     @field_validator("source")
     @classmethod
@@ -124,6 +168,11 @@ class LogConfig(Table):
     """What the service tells of itself."""
 
     level: LogLevel = Field(default="info", description="The least severe line that is written.")
+    alerts: Path | None = Field(
+        default=None,
+        description="A file that gets a JSON line for every alert, sent or held back. Omitted: none. "
+        "Relative: to the configuration file.",
+    )
 
 
 class ModelConfig(Table):

@@ -1,8 +1,9 @@
-"""Detect: segments become scores, scores become episodes, episodes become events.
+"""Detect: segments become scores, scores become episodes, episodes become events and alerts.
 
 One thread for all rooms; the thread-free core is `Detector`.
 """
 
+from monitor.detect.alerts import NOT_SNOOZED, AlertRule
 from monitor.detect.detector import BATCH, Detector, Said, new_id
 from monitor.detect.loop import Detect
 from monitor.detect.model import (
@@ -20,6 +21,8 @@ from monitor.detect.stream import to_waveforms
 
 __all__ = [
     "BATCH",
+    "NOT_SNOOZED",
+    "AlertRule",
     "Detect",
     "Detector",
     "Judgement",

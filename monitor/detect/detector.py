@@ -1,18 +1,23 @@
 """The thread-free core of detect: segments of all rooms in, what is to be said out."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from types import MappingProxyType
+from typing import TypeVar, cast
 
 import numpy as np
 
+from monitor.detect.alerts import NEVER, AlertRule, Alerts
 from monitor.detect.episodes import EpisodeTracker, Moment, Rule
 from monitor.detect.model import Manifest, Model
 from monitor.detect.reasons import Judgement, Reasons
 from monitor.detect.stream import Held, Plan, to_waveforms
 from monitor.errors import InferenceError
 from monitor.records import (
+    AlertHeld,
+    Alerting,
     Applied,
     CauseJudged,
     Command,
@@ -36,12 +41,13 @@ BATCH = 4
 the process 80 MB larger, for good; and sixteen windows in one take up to twice the time of four times four, as they no
 longer fit the processor's cache."""
 
-Said = Event | CauseJudged | ReasonHealth | GateMissed | Level | Applied
+Said = Event | AlertHeld | Alerting | CauseJudged | ReasonHealth | GateMissed | Level | Applied
 
 
 @dataclass(slots=True)
 class _Room:
     tracker: EpisodeTracker
+    alerts: Alerts
     scored_sample: int = 0
     held: Held | None = None
     level_due_s: float = LEVEL_EVERY_S
@@ -67,13 +73,16 @@ def ends_of(segment: Segment, after_sample: int, window: int, hop: int) -> list[
 
 
 class Detector:
-    """Scores what rooms send, in batches, and tracks each room's episode. One thread uses it.
+    """Scores what rooms send, in batches, tracks each room's episode and says its alerts. One thread uses it.
 
     Args:
         model: The cry model.
         rooms: Each room's sensitivity.
         make_id: Gives a fresh unique id at each call.
         reasons: Judges why it cries; None: every cause is `unsure`.
+        alerts: When each room alerts; a room without a rule never does.
+        snoozed_until: Rooms that an earlier run left snoozed, with the end, UTC.
+        wall: UTC seconds: a snooze's end and a test are dated by it, since both may come without any segment.
     """
 
     def __init__(
@@ -82,14 +91,23 @@ class Detector:
         rooms: Mapping[str, Sensitivity],
         make_id: Callable[[], str] = new_id,
         reasons: Reasons | None = None,
+        *,
+        alerts: Mapping[str, AlertRule] = MappingProxyType({}),
+        snoozed_until: Mapping[str, float] = MappingProxyType({}),
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._reasons = reasons
         self._reason_failures = 0
         self._stream = model.stream
-        self._rooms = {
-            room: _Room(EpisodeTracker(room, rule_of(model.manifest, sensitivity), model.label, make_id))
+        self._snoozed_until = dict(snoozed_until)
+        self._wall = wall
+        trackers = (
+            EpisodeTracker(room, rule_of(model.manifest, sensitivity), model.label, make_id)
             for room, sensitivity in rooms.items()
+        )
+        self._rooms = {
+            tracker.room: _Room(tracker, Alerts(tracker, alerts.get(tracker.room, NEVER))) for tracker in trackers
         }
 
     def step(self, segments: Sequence[Segment | SourceLost], commands: Sequence[Command], now_s: float) -> list[Said]:
@@ -97,11 +115,11 @@ class Detector:
 
         Args:
             segments: What capture sent; may be empty, so that time goes on.
-            commands: Settings to change first.
-            now_s: Monotonic seconds (offline: sample time); only the guard against a silent capture uses it.
+            commands: What to change or do first.
+            now_s: Monotonic seconds (offline: sample time); snoozes and the guard against a silent capture use it.
 
         Returns:
-            What is to be said, in order, room by room.
+            What is to be said, in order: of commands, of snoozes that end, of what was heard, of alerts that are due.
 
         Raises:
             InferenceError: The cry model failed. Nothing changed: the same call may be made again. A reason model
@@ -109,7 +127,14 @@ class Detector:
         """
         plans = {item.room: plan for item in segments if isinstance(item, Segment) and (plan := self._plan(item))}
         scored = self._score(plans)
-        said: list[Said] = [self._apply(command) for command in commands]
+        said: list[Said] = []
+        for name, until_at in self._snoozed_until.items():
+            said += self._rooms[name].alerts.resume(until_at, now_s, self._wall())
+        self._snoozed_until.clear()
+        for command in commands:
+            said += self._obey(command, now_s)
+        for room in self._rooms.values():
+            said += room.alerts.tick(now_s)
         for item in segments:
             room = self._rooms[item.room]
             room.heard_s = now_s
@@ -117,18 +142,23 @@ class Detector:
                 room.held = None
                 room.moment = Moment(item.end_sample, item.at, room.moment.level_dbfs)
                 room.newest_score = None
-                said += room.tracker.close(item.ended_by, room.moment)
+                said += room.alerts.follow(room.tracker.close(item.ended_by, room.moment), room.moment)
             else:
                 scores, room.held = scored.get(item.room, ((), room.held))
                 said += self._hear(room, item, scores)
         for room in self._rooms.values():
             if room.heard_s is not None and now_s - room.heard_s >= UNHEARD_S:
-                said += room.tracker.close("source_lost", room.moment)
+                said += room.alerts.follow(room.tracker.close("source_lost", room.moment), room.moment)
+        for room in self._rooms.values():
+            said += room.alerts.due(room.moment)
         return said
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[Said]:
         """End every episode: the service stops."""
-        return [event for room in self._rooms.values() for event in room.tracker.close("stopped", room.moment)]
+        said: list[Said] = []
+        for room in self._rooms.values():
+            said += room.alerts.follow(room.tracker.close("stopped", room.moment), room.moment)
+        return said
 
     def _plan(self, segment: Segment) -> Plan | None:
         manifest, room = self._model.manifest, self._rooms[segment.room]
@@ -169,7 +199,7 @@ class Detector:
         if segment.at_s >= room.level_due_s:
             room.level_due_s = (segment.at_s // LEVEL_EVERY_S + 1) * LEVEL_EVERY_S
             said.append(Level(segment.room, segment.level_dbfs, segment.gate, room.newest_score, segment.at))
-        return said
+        return room.alerts.follow(said, room.moment)
 
     def _judge(self, room: _Room, segment: Segment) -> list[Said]:
         """Judge the cause by the segment's newest window, where that is due and the window holds some of the cry."""
@@ -190,10 +220,13 @@ class Detector:
             health = [ReasonHealth(self._reason_failures, str(error))]
         return [*health, *room.tracker.judge(judgement, room.moment)]
 
-    def _apply(self, command: Command) -> Applied:
-        tracker = self._rooms[command.room].tracker
-        tracker.rule = rule_of(self._model.manifest, command.value)  # type: ignore[arg-type]  # parsed at the door
-        return Applied(command.room, command.setting, command.value)
+    def _obey(self, command: Command, now_s: float) -> Sequence[Said]:
+        room = self._rooms[command.room]
+        if command.setting != "sensitivity":
+            return room.alerts.obey(command, room.moment, now_s, self._wall())
+        sensitivity = cast("Sensitivity", command.value)  # parsed at the door
+        room.tracker.rule = rule_of(self._model.manifest, sensitivity)
+        return [Applied(command.room, "sensitivity", sensitivity)]
 
 
 T = TypeVar("T")

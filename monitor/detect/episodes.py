@@ -5,7 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitor.detect.reasons import Judgement
-from monitor.records import RING_S, SAMPLE_RATE_HZ, UNSURE, CauseJudged, EndedBy, Event, EventType, Score
+from monitor.records import (
+    RING_S,
+    SAMPLE_RATE_HZ,
+    UNSURE,
+    AlertCause,
+    CauseJudged,
+    EndedBy,
+    Event,
+    EventType,
+    Score,
+)
 
 HANG_OVER_S = 20.0
 """An episode ends so long after the last window that reached `exit`."""
@@ -36,6 +46,11 @@ class Moment:
     at: float
     level_dbfs: float
 
+    @property
+    def at_s(self) -> float:
+        """Seconds since the source opened."""
+        return self.end_sample / SAMPLE_RATE_HZ
+
 
 @dataclass(slots=True)
 class _Episode:
@@ -49,6 +64,10 @@ class _Episode:
     count: int = 0
     judgement: Judgement | None = None
 
+    @property
+    def crying_s(self) -> float:
+        return (self.last_crying_sample - self.start_sample) / SAMPLE_RATE_HZ
+
     def add(self, score: float) -> None:
         self.peak = max(self.peak, score)
         self.total += score
@@ -59,7 +78,7 @@ class EpisodeTracker:
     """One room's episode; one thread uses it, nothing in it blocks.
 
     Args:
-        room: The room's id.
+        room: The room's id, to be read as `room`.
         rule: May be replaced at any time by assigning `rule`.
         model: The label that events carry.
         new_id: Gives a fresh unique id at each call.
@@ -67,7 +86,7 @@ class EpisodeTracker:
 
     def __init__(self, room: str, rule: Rule, model: str, new_id: Callable[[], str]) -> None:
         self.rule = rule
-        self._room = room
+        self.room = room
         self._model = model
         self._new_id = new_id
         self._recent: deque[Score] = deque()
@@ -77,6 +96,11 @@ class EpisodeTracker:
     def crying(self) -> bool:
         """Whether an episode runs, hang-over included."""
         return self._episode is not None
+
+    @property
+    def crying_s(self) -> float:
+        """Seconds of crying in the running episode, the hang-over excluded; 0 where none runs."""
+        return 0.0 if self._episode is None else self._episode.crying_s
 
     def update(self, score: Score, now: Moment) -> list[Event]:
         """Hear one window's score. Windows that do not follow each other begin the N of M anew."""
@@ -115,7 +139,7 @@ class EpisodeTracker:
         if not first or self._ongoing_is_due(episode, now):
             return []
         if judgement.reason == UNSURE:
-            return [CauseJudged(self._room, episode.episode_id, judgement.reason, judgement.reasons, now.at)]
+            return [CauseJudged(self.room, episode.episode_id, judgement.reason, judgement.reasons, now.at)]
         return [self._ongoing(episode, now)]
 
     def pass_time(self, now: Moment) -> list[Event]:
@@ -126,6 +150,37 @@ class EpisodeTracker:
         """End a running episode whatever the scores say; nothing where none runs."""
         self._recent.clear()
         return self._end(ended_by, now)
+
+    def alert(self, cause: AlertCause, now: Moment) -> list[Event]:
+        """Return the alert of the running episode; nothing where none runs."""
+        episode = self._episode
+        return [] if episode is None else [self._event("alert", episode, now, self._confidence, cause=cause)]
+
+    def acknowledged(self, by: str | None, now: Moment) -> list[Event]:
+        """Return that somebody (`by`, where we know who) goes to the running cry; nothing where none runs."""
+        episode = self._episode
+        return [] if episode is None else [self._event("acknowledged", episode, now, self._confidence, by=by)]
+
+    def test_alert(self, now: Moment) -> Event:
+        """Return an alert of no cry at all."""
+        return Event(
+            event_type="alert",
+            event_id=self._new_id(),
+            episode_id=None,
+            room=self.room,
+            at=now.at,
+            at_s=now.at_s,
+            started_at=now.at,
+            started_s=now.at_s,
+            duration_s=0.0,
+            confidence=0.0,
+            peak=0.0,
+            mean=0.0,
+            level_dbfs=now.level_dbfs,
+            model=self._model,
+            cause="test",
+            test=True,
+        )
 
     def _start_if_enough(self, now: Moment) -> list[Event]:
         over = [score for score in self._recent if score.score >= self.rule.enter]
@@ -156,8 +211,11 @@ class EpisodeTracker:
         return now.end_sample >= episode.next_ongoing_sample
 
     def _ongoing(self, episode: _Episode, now: Moment) -> Event:
-        confidence = max((score.score for score in self._recent), default=0.0)
-        return self._event("cry_ongoing", episode, now, confidence)
+        return self._event("cry_ongoing", episode, now, self._confidence)
+
+    @property
+    def _confidence(self) -> float:
+        return max((score.score for score in self._recent), default=0.0)
 
     def _end_if_quiet(self, end_sample: int, now: Moment) -> list[Event]:
         quiet_samples = HANG_OVER_S * SAMPLE_RATE_HZ
@@ -169,22 +227,30 @@ class EpisodeTracker:
         episode, self._episode = self._episode, None
         if episode is None:
             return []
-        return [self._event("cry_ended", episode, now, episode.peak, ended_by)]
+        return [self._event("cry_ended", episode, now, episode.peak, ended_by=ended_by)]
 
     def _event(
-        self, kind: EventType, episode: _Episode, now: Moment, confidence: float, ended_by: EndedBy | None = None
+        self,
+        kind: EventType,
+        episode: _Episode,
+        now: Moment,
+        confidence: float,
+        *,
+        ended_by: EndedBy | None = None,
+        cause: AlertCause | None = None,
+        by: str | None = None,
     ) -> Event:
         judgement = episode.judgement or Judgement()
         return Event(
             event_type=kind,
             event_id=self._new_id(),
             episode_id=episode.episode_id,
-            room=self._room,
+            room=self.room,
             at=now.at,
-            at_s=now.end_sample / SAMPLE_RATE_HZ,
+            at_s=now.at_s,
             started_at=episode.started_at,
             started_s=episode.start_sample / SAMPLE_RATE_HZ,
-            duration_s=(episode.last_crying_sample - episode.start_sample) / SAMPLE_RATE_HZ,
+            duration_s=episode.crying_s,
             confidence=confidence,
             peak=episode.peak,
             mean=min(episode.peak, episode.total / episode.count),  # a sum of equal scores may round upwards
@@ -193,4 +259,6 @@ class EpisodeTracker:
             ended_by=ended_by,
             reason=judgement.reason,
             reasons=judgement.reasons,
+            cause=cause,
+            by=by,
         )

@@ -9,7 +9,7 @@ import structlog
 from monitor.detect.detector import Detector, Said
 from monitor.errors import InferenceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
-from monitor.records import Command, Event, GateMissed, ReasonHealth, Segment, SourceLost
+from monitor.records import AlertHeld, Command, Event, GateMissed, ReasonHealth, Segment, SourceLost
 
 log = structlog.get_logger()
 
@@ -78,27 +78,58 @@ class Detect:
                     raise
         self._tell(said)
 
-    def _tell(self, said: list[Said] | list[Event]) -> None:
+    def _tell(self, said: list[Said]) -> None:
         for record in said:
-            if isinstance(record, GateMissed):
-                log.info("gate_missed", room=record.room, score=round(record.score, 3))
-                self._gates[record.room].put(record)
-                continue
-            if isinstance(record, Event):
-                # A cry is exactly one line of the log: its end and its middle are published, and in the history.
-                say = log.info if record.event_type == "cry_started" else log.debug
-                say(
-                    record.event_type,
-                    room=record.room,
-                    episode_id=record.episode_id,
-                    score=round(record.confidence, 3),
-                    level_dbfs=round(record.level_dbfs, 1),
-                    duration_s=round(record.duration_s, 1),
-                )
-            if isinstance(record, ReasonHealth):
-                if not record.failures:
-                    log.info("reason_model_works_again")
-                elif record.failures % EVERY == 1:
-                    fix = "causes are unsure until it answers again; try the other model.runtime"
-                    log.warning("reason_model_failed", err=record.err, failures=record.failures, fix=fix)
+            match record:
+                case GateMissed():
+                    log.info("gate_missed", room=record.room, score=round(record.score, 3))
+                    self._gates[record.room].put(record)
+                    continue
+                case Event():
+                    _log_event(record)
+                case AlertHeld():
+                    log.info(
+                        "alert_held",
+                        room=record.room,
+                        episode_id=record.episode_id,
+                        cause=record.cause,
+                        held_by=record.held_by,
+                        crying_s=round(record.crying_s, 1),
+                    )
+                case ReasonHealth():
+                    _log_reason_health(record)
             self._reports.put(record)
+
+
+def _log_event(event: Event) -> None:
+    if event.event_type == "alert":
+        log.info(
+            "alert",
+            room=event.room,
+            episode_id=event.episode_id,
+            cause=event.cause,
+            crying_s=round(event.duration_s, 1),
+            test=event.test,
+        )
+    elif event.event_type == "acknowledged":
+        crying_s = round(event.duration_s, 1)
+        log.info("acknowledged", room=event.room, episode_id=event.episode_id, by=event.by, crying_s=crying_s)
+    else:
+        # A cry is exactly one line of the log: its end and its middle are published, and in the history.
+        say = log.info if event.event_type == "cry_started" else log.debug
+        say(
+            event.event_type,
+            room=event.room,
+            episode_id=event.episode_id,
+            score=round(event.confidence, 3),
+            level_dbfs=round(event.level_dbfs, 1),
+            duration_s=round(event.duration_s, 1),
+        )
+
+
+def _log_reason_health(health: ReasonHealth) -> None:
+    if not health.failures:
+        log.info("reason_model_works_again")
+    elif health.failures % EVERY == 1:
+        fix = "causes are unsure until it answers again; try the other model.runtime"
+        log.warning("reason_model_failed", err=health.err, failures=health.failures, fix=fix)

@@ -1,15 +1,17 @@
 """The capture thread's turns, with a source that a test scripts and a clock that a test moves."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import structlog
 import synth
 from loudness import HOP_SAMPLES, WINDOW_SAMPLES
 
-from monitor.capture import AudioSource, Capture, FileSource, Judge, Segmenter, SourceEnded
+from monitor.capture import AudioSource, Capture, FileSource, Judge, Rearm, Segmenter, SourceEnded
 from monitor.errors import SourceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.records import Applied, Command, GateMissed, RoomHealth, Samples, Segment, SourceLost
@@ -106,7 +108,9 @@ class TestSources:
 class Room:
     """A capture room with its queues, its clock and what it said."""
 
-    def __init__(self, script: Iterable[Step], *, open_failures: int = 0, enabled: bool = True) -> None:
+    def __init__(
+        self, script: Iterable[Step], *, open_failures: int = 0, enabled: bool = True, rearm: Rearm | None = None
+    ) -> None:
         self.clock = Clock()
         self.source = ScriptedSource(self.clock, script, open_failures=open_failures)
         self.queue = SegmentQueue()
@@ -124,6 +128,7 @@ class Room:
             inbox=self.inbox,
             reports=self.reports,
             enabled=enabled,
+            rearm=rearm,
             clock=self.clock,
             wall=self.clock,
             jitter=lambda _low, high: high,
@@ -256,6 +261,121 @@ def test_a_room_that_starts_disabled_opens_nothing() -> None:
     room.turn()
     assert room.source.opened == 0
     assert room.health[-1].problem == "disabled"
+
+
+# A room that is off turns itself on again
+
+HOUR_S = 3_600.0
+
+
+def switch(room: Room, value: str) -> Applied:
+    """Give an `enabled` command and return its answer."""
+    room.inbox.put(Command("nursery", "enabled", value))
+    room.turn()
+    return room.applied[-1]
+
+
+def test_a_room_that_is_switched_off_turns_itself_on() -> None:
+    """OFF says until when; at that time the source is opened, ON is said, and one line of the log says why."""
+    room = Room(blocks(synth.cry(60)), rearm=Rearm(12 * HOUR_S))
+    room.turn(10)
+    off = switch(room, "OFF")
+    due_s = room.clock.now_s + 12 * HOUR_S
+    assert off.value == "OFF"
+    assert off.until_at == pytest.approx(due_s, abs=1)
+    room.clock.now_s = due_s - 2
+    room.turn()
+    assert room.source.opened == 1
+    with structlog.testing.capture_logs() as logs:
+        room.until(lambda: room.source.opened == 2, times=6)
+        room.turn(5)
+    assert room.clock.now_s >= due_s
+    assert room.applied[-1] == Applied("nursery", "enabled", "ON")
+    assert len(room.applied) == 2
+    assert room.health[-1].hearing
+    assert [(line["event"], line["log_level"]) for line in logs if line["event"].startswith("room_")] == [
+        ("room_rearmed", "info")
+    ]
+
+
+def test_the_wall_clock_does_not_turn_it_on() -> None:
+    """The timer is counted on the monotonic clock: a wall clock that is set forwards or back moves nothing."""
+    timer = Rearm(HOUR_S)
+    timer.start(now_s=50.0, wall_at=1e9)
+    assert timer.until_at == 1e9 + HOUR_S
+    assert [timer.is_due(now_s) for now_s in (50.0, 49.9 + HOUR_S, 50.0 + HOUR_S)] == [False, False, True]
+
+
+def test_off_again_counts_anew() -> None:
+    """OFF for a room that is off already, and will turn itself on, counts from now; ON ends the timer."""
+    room = Room(blocks(synth.cry(60)), rearm=Rearm(HOUR_S))
+    room.turn(10)
+    first = switch(room, "OFF")
+    room.clock.now_s += HOUR_S / 2
+    second = switch(room, "OFF")
+    assert first.until_at is not None
+    assert second.until_at == pytest.approx(first.until_at + HOUR_S / 2, abs=2)
+    room.clock.now_s += HOUR_S * 0.75
+    room.turn()
+    assert room.source.opened == 1
+    assert switch(room, "ON") == Applied("nursery", "enabled", "ON")
+    room.clock.now_s += HOUR_S
+    room.turn()
+    assert [applied.value for applied in room.applied] == ["OFF", "OFF", "ON"]
+
+
+@pytest.mark.parametrize("rearm", [None, Rearm(0), Rearm(0, 200.0)])
+def test_with_no_timer_it_stays_off(rearm: Rearm | None) -> None:
+    """With `rearm_after_h` 0 a room that is switched off has no end, now or after a restart."""
+    room = Room(blocks(synth.cry(60)), rearm=rearm)
+    room.turn(10)
+    assert switch(room, "OFF") == Applied("nursery", "enabled", "OFF")
+    room.clock.now_s += 1000 * HOUR_S
+    room.turn(3)
+    assert room.source.opened == 1
+    again = Room(blocks(synth.cry(60)), enabled=False, rearm=rearm)
+    again.clock.now_s += 1000 * HOUR_S
+    again.turn(3)
+    assert again.source.opened == 0
+    assert again.applied == []
+
+
+def test_a_room_that_is_configured_off_stays_off() -> None:
+    """A room that is off by its configuration has no timer, and OFF does not give it one: nobody switched it."""
+    room = Room(blocks(synth.cry(60)), enabled=False, rearm=Rearm(HOUR_S))
+    room.turn()
+    assert room.applied == []
+    assert switch(room, "OFF") == Applied("nursery", "enabled", "OFF")
+    room.clock.now_s += 1000 * HOUR_S
+    room.turn(3)
+    assert room.source.opened == 0
+
+
+@pytest.mark.parametrize(
+    ("stored_s", "left_s"),
+    [(0.5 * HOUR_S, 0.5 * HOUR_S), (-3 * HOUR_S, 0), (24 * HOUR_S, HOUR_S), (math.inf, HOUR_S)],
+)
+def test_the_timer_outlives_a_restart(stored_s: float, left_s: float) -> None:
+    """What is left is the stored end less now, from nothing to what is asked for; the room says it at its start."""
+    room = Room(blocks(synth.cry(60)), enabled=False, rearm=Rearm(HOUR_S, 100.0 + stored_s))
+    due_s = room.clock.now_s + left_s
+    room.collect()
+    assert room.applied == [Applied("nursery", "enabled", "OFF", due_s)]
+    if left_s:
+        room.clock.now_s = due_s - 1
+        room.turn()
+        assert room.source.opened == 0
+    room.clock.now_s = due_s
+    room.turn()
+    assert room.source.opened == 1
+    assert room.applied[1:] == [Applied("nursery", "enabled", "ON")]
+
+
+def test_a_room_that_is_on_has_no_timer() -> None:
+    """A stored end of a room that is on means nothing."""
+    room = Room(blocks(synth.cry(60)), rearm=Rearm(HOUR_S, 100.0))
+    room.turn(5)
+    assert room.applied == []
 
 
 def test_a_missed_gate_is_opened() -> None:

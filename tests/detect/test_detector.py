@@ -7,12 +7,13 @@ import toy_reason
 from loudness import HOP_SAMPLES, MANIFEST, MODEL, WINDOW_SAMPLES
 
 from monitor.capture import Segmenter
-from monitor.detect import Detector, Model, Reasons, Said, to_waveforms
+from monitor.detect import AlertRule, Detector, Model, Reasons, Said, to_waveforms
 from monitor.detect.detector import ends_of
 from monitor.detect.model import Scores, Waveforms
 from monitor.errors import InferenceError
 from monitor.offline import listen, numbered, score_windows
 from monitor.records import (
+    Alerting,
     Applied,
     CauseJudged,
     Command,
@@ -149,7 +150,7 @@ def test_a_stop_ends_every_episode() -> None:
     """An orderly stop ends what runs with `stopped`."""
     detector = Detector(MODEL, {"nursery": "normal"}, numbered())
     hear(detector, segments_of(NIGHT[: 12 * 16_000]))
-    assert [e.ended_by for e in detector.close()] == ["stopped"]
+    assert [e.ended_by for e in events(detector.close())] == ["stopped"]
 
 
 def test_sensitivity_changes_at_once() -> None:
@@ -176,6 +177,44 @@ def test_a_failed_inference_changes_nothing() -> None:
     with pytest.raises(InferenceError):
         flaky.step(segments[-1:], [command], 1.0)
     assert flaky.step(segments[-1:], [command], 1.0) == sound.step(segments[-1:], [command], 1.0)
+
+
+def test_alerts_are_said_beside_the_cry() -> None:
+    """An alert comes after the event of the same step, its end before the episode's, also when the service stops."""
+    alerts = {"nursery": AlertRule(after_s=3)}
+    for night, last in ((NIGHT, "quiet"), (NIGHT[: 14 * 16_000], "stopped")):
+        detector = Detector(MODEL, {"nursery": "normal"}, numbered(), alerts=alerts)
+        said = [*hear(detector, segments_of(night)), *detector.close()]
+        story = [record for record in said if isinstance(record, Event | Alerting)]
+        started, alert, on, off, ended = story
+        assert isinstance(started, Event)
+        assert isinstance(alert, Event)
+        assert isinstance(ended, Event)
+        assert [started.event_type, alert.event_type, ended.event_type] == ["cry_started", "alert", "cry_ended"]
+        assert 3 <= alert.duration_s < 4
+        assert on == Alerting("nursery", on=True, at=alert.at)
+        assert off == Alerting("nursery", on=False, at=ended.at)
+        assert ended.ended_by == last
+        assert len({event.event_id for event in events(said)}) == 3
+
+
+def test_a_failed_inference_holds_no_command_up_twice() -> None:
+    """After an InferenceError the same commands are obeyed once, by the call that succeeds."""
+    failures = iter([True, False])
+
+    def function(waveforms: Waveforms) -> Scores:
+        if next(failures, False):
+            raise InferenceError("loudness", "is out of order")
+        return MODEL.function(waveforms)
+
+    flaky = Detector(Model(MANIFEST, "litert", function), {"nursery": "low"}, numbered(), wall=lambda: 1_000.0)
+    segments = segments_of(synth.cry(5, -10))[-1:]
+    commands = [Command("nursery", "test_alert", ""), Command("nursery", "snooze", "1")]
+    with pytest.raises(InferenceError):
+        flaky.step(segments, commands, 1.0)
+    said = flaky.step(segments, commands, 1.0)
+    assert [e.event_id for e in events(said) if e.test] == ["1"]
+    assert [r.until_at for r in said if isinstance(r, Applied)] == [1_060.0]
 
 
 def test_the_level_is_told_each_five_seconds() -> None:
@@ -251,7 +290,9 @@ def test_an_unsure_cause_is_told_without_an_event() -> None:
     started, judged, ended = said
     assert isinstance(started, Event)
     assert isinstance(ended, Event)
-    assert judged == CauseJudged("room", started.episode_id, "unsure", {"hungry": 0.55, "tired": 0.45}, judged.at)  # type: ignore[union-attr]
+    assert isinstance(judged, CauseJudged)
+    assert (judged.room, judged.episode_id) == ("room", started.episode_id)
+    assert (judged.reason, judged.reasons) == ("unsure", {"hungry": 0.55, "tired": 0.45})
     assert (ended.reason, ended.reasons) == ("unsure", {"hungry": 0.55, "tired": 0.45})
 
 

@@ -7,12 +7,12 @@ import toy_reason
 from loudness import HOP_SAMPLES, MODEL, WINDOW_SAMPLES
 
 from monitor.capture import Segmenter
-from monitor.detect import Detect, Detector, Reasons
+from monitor.detect import AlertRule, Detect, Detector, Reasons
 from monitor.detect.model import Waveforms
 from monitor.errors import InferenceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.offline import numbered
-from monitor.records import Event, ReasonHealth
+from monitor.records import AlertHeld, Alerting, Command, Event, ReasonHealth
 
 
 def failing(works: Iterator[bool]) -> toy_reason.Likelihood:
@@ -53,3 +53,49 @@ def test_a_reason_model_that_fails_is_logged_once() -> None:
     assert "is out of order" in about[0]["err"]
     assert "model.runtime" in about[0]["fix"]
     assert "inference_failed" not in [line["event"] for line in logs]
+
+
+def test_an_alert_is_one_line_of_the_log() -> None:
+    """An alert, a held one, an acknowledgement and a test are one INFO line each, and publish is told."""
+    queue, reports, inbox = SegmentQueue(), Reports[object](), Inbox()
+    detect = Detect(
+        detector=Detector(MODEL, {"nursery": "normal"}, numbered(), alerts={"nursery": AlertRule(repeat_after_s=3)}),
+        queue=queue,
+        inbox=inbox,
+        gates={"nursery": Inbox()},
+        reports=reports,
+    )
+    pcm = synth.over(synth.noise(14, -65), (3, synth.cry(10, -15)))
+    segmenter = Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    told: list[object] = []
+    with structlog.testing.capture_logs() as logs:
+        for segment in segmenter.feed(pcm, 0.0):
+            queue.put(segment)
+            detect.turn()
+            new = reports.take_all(0.0)
+            told += new
+            if any(isinstance(record, Alerting) and record.on for record in new):
+                inbox.put(Command("nursery", "acknowledge", "Anna"))
+                inbox.put(Command("nursery", "test_alert", ""))
+        detect.finish()
+    told += reports.take_all(0.0)
+    about = [line for line in logs if line["event"].startswith(("alert", "ack"))]
+    assert {line["log_level"] for line in about} == {"info"}
+    alert, acknowledged, test, held, *more = about
+    episode_id = told_events(told)[0].episode_id
+    assert (alert["event"], alert["room"], alert["episode_id"]) == ("alert", "nursery", episode_id)
+    assert (alert["cause"], alert["test"]) == ("first", False)
+    assert 0 < alert["crying_s"] < 4
+    assert (acknowledged["event"], acknowledged["by"]) == ("acknowledged", "Anna")
+    assert (test["event"], test["cause"], test["test"], test["episode_id"]) == ("alert", "test", True, None)
+    assert (held["event"], held["cause"], held["held_by"]) == ("alert_held", "repeat", "acknowledged")
+    assert {line["event"] for line in more} <= {"alert_held"}
+    assert [event.event_type for event in told_events(told)] == [
+        *("cry_started", "alert", "acknowledged", "alert", "cry_ended"),
+    ]
+    assert len([record for record in told if isinstance(record, AlertHeld)]) == 1 + len(more)
+    assert [record.on for record in told if isinstance(record, Alerting)] == [True, False]
+
+
+def told_events(told: list[object]) -> list[Event]:
+    return [record for record in told if isinstance(record, Event)]

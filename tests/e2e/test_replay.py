@@ -75,6 +75,13 @@ def test_both_runtimes_hear_the_same(crying: Path) -> None:
     assert np.abs(windows[0][:, 1] - windows[1][:, 1]).max() < 1e-4
 
 
+def test_a_replay_alerts_nobody(crying: Path) -> None:
+    """A replay tells of cries and of nothing else, whatever the room's `alert` table says."""
+    result = cry_monitor("replay", "--jsonl", crying, "--set", "rooms.nursery.alert.repeat_after_s=10")
+    told = {json.loads(line)["event_type"] for line in result.stdout.splitlines()}
+    assert {"cry_started", "cry_ended"} <= told <= {"cry_started", "cry_ongoing", "cry_ended"}
+
+
 def test_a_replay_is_repeatable(crying: Path) -> None:
     """The same file gives the same lines, twice in one run but for the episode's number, and in the next run."""
     first, second = (cry_monitor("replay", "--jsonl", crying, crying).stdout for _ in range(2))
