@@ -267,11 +267,15 @@ def history(
     overrides: Set = None,
     *,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="One JSON object for each episode, one a line, on a terminal, too.")
+        bool,
+        typer.Option("--jsonl", help="One JSON object for each episode and alert, one a line, on a terminal, too."),
     ] = False,
     since: Since = None,
 ) -> None:
     """Print past episodes of crying, oldest first: a table on a terminal, else one JSON object a line.
+
+    Alerts stand among them, those that were sent and those that were held back: an object with event_type alert or
+    alert_held, whose cause is why it was sent or what held it.
 
     Reads the history beside a running service and changes nothing in it. Where there is none yet, says so; that is no
     fault.
@@ -301,6 +305,37 @@ def doctor(config: Config = None, overrides: Set = None) -> None:
         from monitor.verbs.doctor import doctor as verb_doctor  # noqa: PLC0415 - only the chosen verb is imported
 
         return verb_doctor(loaded)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    "test-alert",
+    short_help="Let an alert come through.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor test-alert --room nursery",
+)
+def rehearse(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    room: Annotated[
+        str | None,
+        typer.Option("--room", metavar="ID", show_default=False, help="The room. Default: the first one."),
+    ] = None,
+) -> None:
+    """Ask the running service for a test alert, and wait up to 10 s for it.
+
+    It goes the way of a real one, over the broker, and wakes whoever a real one would: it passes a snooze and a room
+    that is switched off, and is marked as a test. Exit code 1 where it does not come: the broker is away, or the
+    service does not run.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.test_alert import test_alert as verb_test  # noqa: PLC0415 - only the chosen verb
+
+        if room is not None and room not in loaded.config.rooms:
+            raise typer.BadParameter(f"rooms: {', '.join(loaded.config.rooms)}", param_hint="--room")
+        return verb_test(loaded, room)
 
     carry_out(verb, config, overrides)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor import records
@@ -63,6 +63,7 @@ def test_no_file_at_all_is_valid() -> None:
         "cry",
         "cry_home",
     )
+    assert (mqtt.discovery, mqtt.discovery_prefix) == (True, "homeassistant")
     assert set(loaded.layers.values()) == {"default"}
 
 
@@ -262,6 +263,8 @@ def test_folder_as_file(tmp_path: Path) -> None:
         ("node.id = 'a_b'", ['node.id = "a_b"', "[a-z0-9]{1,32}", "No underscore"]),
         ("node.id = ''", ['node.id = ""', "[a-z0-9]{1,32}"]),
         ("mqtt.topic_prefix = 'a/#'", ['mqtt.topic_prefix = "a/#"', "wildcard"]),
+        ("mqtt.discovery_prefix = '#'", ['mqtt.discovery_prefix = "#"', "wildcard"]),
+        ("mqtt.discovery = 'yes'", ["mqtt.discovery", "true or false"]),
         ("mqtt.topic_prefix = 'a/'", ['mqtt.topic_prefix = "a/"', "slash"]),
         ("mqtt.ca_file = 'ca.pem'", ["mqtt.ca_file", "no effect without TLS"]),
         ("mqtt = {tls = true, ca_file = 'ca.pem'}", ["mqtt.ca_file", "cannot be read: No such file"]),
@@ -534,6 +537,7 @@ def load(content: bytes) -> Loaded | None:
 @example("a" + ".a" * 3_000 + " = 1")
 @example("mqtt.port = 0x" + "f" * 9000)
 @example("mqtt.port = " + "9" * 5000)
+@settings(deadline=1_000)  # the key of 3 000 parts takes a fifth of a second on a busy machine
 def test_any_text_is_a_config_or_an_error(text: str) -> None:
     """Whatever text a file holds, it gives a configuration or a ConfigError, and nothing else."""
     load(text.encode(errors="surrogatepass"))

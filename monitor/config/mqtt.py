@@ -28,6 +28,13 @@ class MqttConfig(Table):
         default="cry",
         description="First part of every topic; no wildcard (+ or #), no $ in front, no slash at either end.",
     )
+    discovery: bool = Field(
+        default=True, description="Tell Home Assistant what there is, so that each room is a device there by itself."
+    )
+    discovery_prefix: SomeText = Field(
+        default="homeassistant",
+        description="Where Home Assistant looks, as its own discovery prefix says; the same rules as topic_prefix.",
+    )
     client_id: Text = Field(
         default="", description="Names this client to the broker, once there. Omitted: cry_<node.id>."
     )
@@ -51,7 +58,7 @@ class MqttConfig(Table):
             raise ValueError("needs mqtt.username with MQTT 3.1.1")
         return value
 
-    @field_validator("topic_prefix")
+    @field_validator("topic_prefix", "discovery_prefix")
     @classmethod
     def _no_wildcards(cls, value: str) -> str:
         if "+" in value or "#" in value:

@@ -66,6 +66,8 @@ class Glance:
 def _after(room: RoomGlance, record: Event | RoomHealth) -> RoomGlance:
     if isinstance(record, RoomHealth):
         return dataclasses.replace(room, health=record)
+    if record.event_type not in ("cry_started", "cry_ongoing", "cry_ended"):
+        return room
     crying = record.event_type != "cry_ended"
     return dataclasses.replace(
         room, crying_since_at=record.started_at if crying else None, last_cry_at=record.started_at

@@ -6,14 +6,15 @@ again, at most once a second, so that a locked file (0.2 s for each write) canno
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from monitor.errors import StoreError
 from monitor.publish.interrupted import interrupted
 from monitor.publish.store import Store
-from monitor.records import Applied, CauseJudged, Event
+from monitor.publish.tonight import Night
+from monitor.records import AlertHeld, Applied, CauseJudged, Event
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ EVERY: Final = 100
 _REST_S: Final = 1.0
 _WAITING_AT_MOST: Final = 1_000
 _FORGET_EVERY_S: Final = 86_400.0
+
+T = TypeVar("T")
 
 
 class History:
@@ -66,19 +69,44 @@ class History:
 
     def keep_setting(self, applied: Applied, now_s: float) -> None:
         """Keep a setting that its owner has taken over."""
-        self._write(lambda store: store.write_setting(applied.room, applied.setting, applied.value), now_s)
+        self._write(
+            lambda store: store.write_setting(applied.room, applied.setting, applied.value, applied.until_at), now_s
+        )
+
+    def held(self, held: AlertHeld, now_s: float) -> None:
+        """Write down an alert that was not sent."""
+        self._write(lambda store: store.append_held(held), now_s)
+
+    def keep_care(self, room: str, kind: str, at: float, now_s: float) -> None:
+        """Keep that a child was fed, slept or was changed."""
+        self._write(lambda store: store.write_care(room, kind, at), now_s)
+
+    def keep_feedback(self, room: str, episode_id: str, value: str, at: float, now_s: float) -> None:
+        """Keep what a person says that a cry was."""
+        self._write(lambda store: store.write_feedback(room, episode_id, value, at), now_s)
+
+    def find_episode(self, room: str, episode_id: str | None) -> str | None:
+        """Return this id where it is an episode of the room, of None the latest; None too where it cannot be read."""
+        return self._read(lambda store: store.find_episode(room, episode_id), None)
+
+    def notes(self) -> tuple[dict[str, str], dict[tuple[str, str], float]]:
+        """Return each room's last feedback, and when each kind of care was last given in it."""
+        nothing: tuple[dict[str, str], dict[tuple[str, str], float]] = ({}, {})
+        return self._read(lambda store: (store.last_feedback(), store.last_care()), nothing)
+
+    def night(self, since_at: float) -> Night:
+        """Return what is known of the night that began then; nothing where it cannot be read."""
+        return self._read(lambda store: store.night(since_at), Night())
 
     def recover(self, *, max_age_s: float, now_at: float) -> list[Event]:
         """Close what an earlier run left open, and return all that no broker has yet, oldest first."""
-        if self._store is None:
-            return []
-        try:
-            for episode in self._store.open_episodes():
-                self._store.append(interrupted(episode))
-            return self._store.undelivered(max_age_s=max_age_s, now_at=now_at)
-        except StoreError as error:
-            self._failed(error)
-            return []
+
+        def closed(store: Store) -> list[Event]:
+            for episode in store.open_episodes():
+                store.append(interrupted(episode))
+            return store.undelivered(max_age_s=max_age_s, now_at=now_at)
+
+        return self._read(closed, [])
 
     def tick(self, now_s: float, now_at: float) -> None:
         """Try again what waits, and forget once a day what is older than it may be."""
@@ -94,6 +122,15 @@ class History:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def _read(self, read: Callable[[Store], T], otherwise: T) -> T:
+        if self._store is None:
+            return otherwise
+        try:
+            return read(self._store)
+        except StoreError as error:
+            self._failed(error)
+            return otherwise
 
     def _write(self, write: Callable[[Store], object], now_s: float) -> None:
         if self._store is None:

@@ -2,31 +2,43 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
-from monitor.handoff import Outbox, Reports
+from monitor.handoff import Reports
+from monitor.publish.alert_log import AlertLog
 from monitor.publish.broker import Broker
-from monitor.publish.commands import Refusal, parse_command
-from monitor.publish.connection import EVERY, Connection
+from monitor.publish.commands import Commands
+from monitor.publish.connection import Connection
+from monitor.publish.delivery import Delivery
+from monitor.publish.discovery import Discovery
+from monitor.publish.door import Door
 from monitor.publish.glance import Glance
 from monitor.publish.history import History
-from monitor.publish.late import TOO_LATE_AFTER_S, Ages, delivery
-from monitor.publish.messages import Message, Messages
-from monitor.publish.picture import Now, Picture
+from monitor.publish.late import TOO_LATE_AFTER_S
+from monitor.publish.messages import Messages
+from monitor.publish.picture import Picture, Record
 from monitor.publish.reports import Acked, Incoming, LinkDown, LinkUp, SubscriptionRefused
+from monitor.publish.room import Now
 from monitor.publish.settings import Key
 from monitor.publish.store import Store
-from monitor.records import Applied, CauseJudged, Command, Event, Level, ReasonHealth, RoomHealth
+from monitor.publish.tonight import night_of, noon_of
+from monitor.records import AlertHeld, Alerting, Applied, CauseJudged, Command, Event, Level, ReasonHealth, RoomHealth
 
 log = structlog.get_logger()
 
 STOP_BUDGET_S: Final = 3.0
 """For the last words; a service manager waits for it."""
 
+BIRTH_AT_MOST_S: Final = 5.0
+"""Home Assistant has begun: all of its devices answer, so each waits for a random part of this."""
+
 _LONGEST_WAIT_S: Final = 0.5
+_READ_FIX: Final = (
+    "let this user read below our prefix, and Home Assistant's status; till then nobody can tell us anything"
+)
 
 
 class Publisher:
@@ -52,6 +64,9 @@ class Publisher:
         history_failing: bool = False,
         reason_failing: bool = False,
         keep_days: float = 90.0,
+        categories: Sequence[str] = (),
+        discovery: Discovery | None = None,
+        alert_log: AlertLog | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -70,6 +85,9 @@ class Publisher:
             history_failing: The history should be there and could not be opened: `problem` says `store`.
             reason_failing: There is no reason model: `problem` says `reason_model`.
             keep_days: How long the history is kept.
+            categories: The causes that the reason model can name: what `feedback` takes beside `not_a_cry`.
+            discovery: What Home Assistant is told at each connect; None: nothing.
+            alert_log: A file with a line for each alert; None: there is none.
             clock: Monotonic seconds.
             wall: UTC seconds.
             uniform: Chooses a number between two.
@@ -77,20 +95,28 @@ class Publisher:
         self.glance = Glance.of(messages.rooms)
         self._messages = messages
         self._reports = reports
-        self._deliver = deliver
         self._clock = clock
         self._wall = wall
         self._picture = Picture(messages, settings, model_name=model_name, version=version, now=self._now())
         self._reason_failing = reason_failing
         self._history = History(store, failing=history_failing, keep_days=keep_days)
-        self._outbox: Outbox[Message] = Outbox()
+        self._alert_log = alert_log
+        self._discovery = [] if discovery is None else discovery.messages()
+        self._door = Door(
+            messages=messages,
+            commands=Commands(messages, categories),
+            picture=self._picture,
+            history=self._history,
+            deliver=deliver,
+            discovery=discovery,
+        )
+        self._uniform = uniform
+        self._announce_at_s: float | None = None
+        self._night: object = None
         self._connection = Connection(broker, messages.status("offline"), reports.put, clock=clock, uniform=uniform)
         self._recovered = False
         self._subscribed = False
-        self._ages = Ages()
-        self._sent: dict[int, int] = {}  # by the client's message id: the outbox's
-        self._lost = 0
-        self._refused = 0
+        self._delivery = Delivery(messages, self._connection, self._history, clock=clock, wall=wall)
 
     @property
     def connected(self) -> bool:
@@ -110,13 +136,16 @@ class Publisher:
             self._on_down(end)
         now = self._now()
         self._history.tick(now.monotonic_s, now.at)
+        self._turn_of_the_night(now)
         due = self._picture.tick(
             now,
             store_failing=self._history.failing,
             reason_failing=self._reason_failing,
-            outbox=len(self._outbox),
+            outbox=len(self._delivery),
         )
-        self._put(due)
+        self._delivery.put(due)
+        if self._announce_at_s is not None and now.monotonic_s >= self._announce_at_s:
+            self._announce_again(now)
         self._connection.try_again()
         self._send()
 
@@ -126,14 +155,14 @@ class Publisher:
         for report in self._reports.take_all(0.0):
             self._take(report)
             self._send()
-        self._put(self._picture.stop(self._now()))
-        while self._connection.up and self._outbox and self._clock() < deadline_s:
+        self._delivery.put(self._picture.stop(self._now()))
+        while self._connection.up and self._delivery and self._clock() < deadline_s:
             self._send()
             for report in self._reports.take_all(min(0.2, max(0.0, deadline_s - self._clock()))):
                 if isinstance(report, Acked | LinkDown):  # nothing new is begun any more
                     self._take(report)
-        if self._outbox:
-            log.warning("stopped_with_unsent", messages=len(self._outbox), events=len(self._ages))
+        if self._delivery:
+            log.warning("stopped_with_unsent", messages=len(self._delivery), events=len(self._delivery.ages))
         elif self._connection.up:
             self._connection.part(max(0.0, deadline_s - self._clock()))
 
@@ -141,6 +170,8 @@ class Publisher:
         """Leave the broker (without last words its will speaks) and the history. Blocks at most 0.2 s."""
         self._connection.hang_up()
         self._history.close(self._clock())
+        if self._alert_log is not None:
+            self._alert_log.close()
 
     def _now(self) -> Now:
         return Now(self._clock(), self._wall())
@@ -149,15 +180,27 @@ class Publisher:
         """Take up what an earlier run left: an episode without an end, events that no broker has."""
         now = self._now()
         for event in self._history.recover(max_age_s=TOO_LATE_AFTER_S, now_at=now.at):
-            self._ages.happened(event.event_id, now.monotonic_s, age_s=now.at - event.at)
-            self._put([self._messages.event(event)])
+            self._delivery.ages.happened(event.event_id, now.monotonic_s, age_s=now.at - event.at)
+            self._delivery.put([self._messages.event(event)])
             if event.ended_by == "interrupted":
                 log.info("episode_interrupted", room=event.room, episode_id=event.episode_id)
+        self._door.remember()
+        self._turn_of_the_night(now)
+
+    def _turn_of_the_night(self, now: Now) -> None:
+        """Begin another night at noon, and where the clock was set; the history knows what has been of it."""
+        night = night_of(now.at)
+        if night != self._night:
+            self._night = night
+            self._delivery.put(self._picture.begin_night(night, self._history.night(noon_of(night))))
 
     def _take(self, report: object) -> None:
         match report:
-            case Event() | CauseJudged() | RoomHealth() | Level() | Applied():
+            case Event() | CauseJudged() | Alerting() | RoomHealth() | Level() | Applied():
                 self._on_record(report)
+            case AlertHeld():
+                self._history.held(report, self._clock())
+                self._log_alert(report)
             case ReasonHealth():
                 self._reason_failing = report.failures > 0
             case LinkUp() if self._connection.came_up(report):
@@ -165,19 +208,19 @@ class Publisher:
             case LinkDown():
                 self._on_down(report)
             case Acked() if self._connection.is_current(report.link):
-                self._on_ack(report)
+                self._delivery.acked(report)
             case Incoming() if self._connection.is_current(report.link):
                 self._on_incoming(report)
             case SubscriptionRefused() if self._connection.is_current(report.link):
-                log.warning("mqtt_subscription_refused", err=report.reason, fix="settings cannot be changed over MQTT")
+                log.warning("mqtt_subscription_refused", err=report.reason, fix=_READ_FIX)
 
-    def _on_record(self, record: Event | CauseJudged | RoomHealth | Level | Applied) -> None:
+    def _on_record(self, record: Record) -> None:
         now = self._now()
         match record:
             case Event():
                 self.glance = self.glance.after(record)
                 self._history.append(record, now.monotonic_s)
-                self._ages.happened(record.event_id, now.monotonic_s)
+                self._delivery.ages.happened(record.event_id, now.monotonic_s)
             case CauseJudged():
                 self._history.judged(record, now.monotonic_s)
             case Applied():
@@ -190,99 +233,41 @@ class Publisher:
                     return  # telemetry of a minute ago is nothing
             case RoomHealth():
                 self.glance = self.glance.after(record)
-        self._put(self._picture.handle(record, now))
+        self._delivery.put(self._picture.handle(record, now))
+        if isinstance(record, Event) and record.event_type == "alert":
+            self._send()  # first: the disk may be slow
+            self._log_alert(record)
+
+    def _log_alert(self, record: Event | AlertHeld) -> None:
+        if self._alert_log is not None:
+            self._alert_log.write(record)
 
     def _on_up(self) -> None:
-        self._sent.clear()
         self._subscribed = False
-        first, last = self._picture.announce(self._now(), outbox=len(self._outbox))
-        self._outbox.announce(first, last)
+        self._announce_at_s = None
+        first, last = self._picture.announce(self._now(), outbox=len(self._delivery))
+        self._delivery.came_up([*self._discovery, *first], last)
+
+    def _announce_again(self, now: Now) -> None:
+        """Say all of it anew to a Home Assistant that has begun; what is in flight stays so, and is sent once."""
+        self._announce_at_s = None
+        if self._connection.up:
+            first, last = self._picture.announce(now, outbox=len(self._delivery))
+            self._delivery.put([*self._discovery, *first, *last])
 
     def _on_down(self, report: LinkDown) -> None:
         if self._connection.went_down(report):
-            self._sent.clear()
-            self._outbox.requeue()
-
-    def _on_ack(self, ack: Acked) -> None:
-        message = self._outbox.ack(self._sent.pop(ack.mid, 0))
-        if message is None:
-            return
-        if ack.refusal is not None:
-            self._refused += 1
-            if self._refused % EVERY == 1:
-                fix = "allow this topic in the broker's access list"
-                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=self._refused, fix=fix)
-        elif message.event is not None:
-            now = self._now()
-            self._history.delivered(message.event.event_id, now.at, now.monotonic_s)
-        self._forget(message)
+            self._delivery.went_down()
 
     def _on_incoming(self, incoming: Incoming) -> None:
         self._connection.took_incoming()
-        if incoming.dropped_before:
-            log.warning("commands_dropped", messages=incoming.dropped_before, err="they came faster than we read them")
-        room = self._messages.room_of(incoming.topic, "availability")
-        if room is not None:
-            if incoming.retained and incoming.size and room not in self._messages.rooms:
-                log.info("room_cleared", room=room)
-                self._put(self._messages.forget(room))
-            return
-        command = parse_command(
-            self._messages, incoming.topic, incoming.payload, retained=incoming.retained, size=incoming.size
-        )
-        if isinstance(command, Refusal):
-            log.warning("command_refused", topic=command.topic, err=str(command))
-        elif not self._deliver(command):
-            log.warning("command_refused", topic=incoming.topic, err="too many commands wait", fix="try again later")
-
-    def _put(self, messages: list[Message]) -> None:
-        for message in messages:
-            lost = self._outbox.put(message)
-            if lost is not None:
-                self._lost += 1
-                self._forget(lost)
-                if self._lost % EVERY == 1:
-                    log.warning("message_lost", topic=lost.topic, times=self._lost, err="1 000 others wait")
+        now = self._now()
+        if self._door.is_birth(incoming):
+            self._announce_at_s = now.monotonic_s + self._uniform(0.0, BIRTH_AT_MOST_S)
+        self._delivery.put(self._door.take(incoming, now))
 
     def _send(self) -> None:
-        while self._connection.up and (taken := self._outbox.take()) is not None:
-            number, message = taken
-            due = self._by_the_late_rule(message)
-            if due is None:
-                self._outbox.ack(number)
-                continue
-            mid = self._connection.send(due)
-            if mid is None:
-                return  # the end of the connection is on its way to us, and puts the message back
-            self._sent[mid] = number
-            if message.topic == self._messages.status("online").topic and not self._subscribed:
-                self._subscribed = True
-                self._connection.subscribe(self._messages.subscriptions)
-
-    def _by_the_late_rule(self, message: Message) -> Message | None:
-        """Return what to send: a late event says so, one that is too late is not sent at all."""
-        if message.event is None:
-            return message
-        event = message.event
-        now_s = self._clock()
-        age_s = self._ages.age_s(event.event_id, now_s)
-        match delivery(age_s):
-            case "in_time":
-                return message
-            case "late":
-                return self._messages.late(message)
-            case "never":
-                log.warning(
-                    "event_kept_in_history_only",
-                    room=event.room,
-                    event_id=event.event_id,
-                    event_type=event.event_type,
-                    age_s=round(age_s),
-                )
-                self._history.expired(event.event_id, now_s)
-                self._forget(message)
-                return None
-
-    def _forget(self, message: Message) -> None:
-        if message.event is not None:
-            self._ages.forget(message.event.event_id)
+        status = self._messages.status("online").topic
+        if status in self._delivery.send() and not self._subscribed:
+            self._subscribed = True
+            self._connection.subscribe(self._door.subscriptions)

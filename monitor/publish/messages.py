@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Final, Literal
 
+from monitor.publish.tonight import Tally
 from monitor.records import Event, Gate, Problem, RoomHealth, SettingName
 
 VERSION: Final = 1
@@ -20,14 +20,20 @@ ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 OnOff = Literal["ON", "OFF"]
 
-SETTING_VALUES: Final[Mapping[SettingName, tuple[str, ...]]] = MappingProxyType(
-    {"enabled": ("ON", "OFF"), "sensitivity": ("low", "normal", "high")},
-)
-"""The settings of a room, each with the values that its `/set` topic takes."""
+NONE: Final = "None"
+"""What a retained topic of plain text says where there is nothing to say; Home Assistant shows it as unknown."""
+
+SETTINGS: Final[tuple[SettingName, ...]] = ("enabled", "sensitivity", "alert_after", "snooze")
+"""The settings of a room, each with a retained topic of that name."""
+
+FEEDBACK: Final = "feedback"
+CARE: Final = ("fed", "slept", "changed")
+NOTES: Final = (FEEDBACK, *(f"care/{kind}" for kind in CARE))
+"""What people tell of a child, each with a retained topic of that name."""
 
 # Availability last: a service that dies while it clears a room still finds the rest by it next time.
-_RETAINED_OF_A_ROOM: Final = ("state", *SETTING_VALUES, "availability")
-_RETAINED: Final = frozenset({"status", "health", *_RETAINED_OF_A_ROOM})
+_RETAINED_OF_A_ROOM: Final = ("state", "tonight", *SETTINGS, *NOTES, "availability")
+_RETAINED: Final = frozenset({"status", "health", "summary", "config", *_RETAINED_OF_A_ROOM, *CARE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
-    """What a room's `state` topic says; `crying` None means that nobody can tell, never "quiet"."""
+    """What a room's `state` says. `crying` None: nobody can tell, never "quiet"; `alert` is ON only while it is."""
 
     crying: OnOff | None
+    alert: OnOff
     hearing: OnOff
     episode_id: str | None
     since: float
@@ -68,7 +75,6 @@ class RoomState:
     reasons: Mapping[str, float]
     level_dbfs: float
     problem: Problem
-    alert: OnOff = "OFF"
 
 
 def is_retained(topic: str) -> bool:
@@ -84,13 +90,13 @@ class Messages:
         self.rooms = tuple(rooms)
 
     @property
-    def subscriptions(self) -> tuple[str, str]:
+    def subscriptions(self) -> tuple[str, ...]:
         """The filters of what we listen to: commands, and the availability of rooms that may be configured no more."""
-        return f"{self.base}/+/+/set", f"{self.base}/+/availability"
+        return f"{self.base}/+/+/set", f"{self.base}/+/care/+/set", f"{self.base}/+/availability"
 
     def status(self, status: Literal["online", "offline"]) -> Message:
         """Whether the service runs; `offline` is also the will."""
-        return self._retained(f"{self.base}/status", status.encode())
+        return retained(f"{self.base}/status", status.encode())
 
     def health(
         self,
@@ -122,11 +128,11 @@ class Messages:
             },
             "outbox": outbox,
         }
-        return self._retained(f"{self.base}/health", _json(payload))
+        return retained(f"{self.base}/health", to_json(payload))
 
     def availability(self, room: str, *, hearing: bool) -> Message:
         """Whether the room hears."""
-        return self._retained(f"{self.base}/{room}/availability", (ONLINE if hearing else OFFLINE).encode())
+        return retained(f"{self.base}/{room}/availability", (ONLINE if hearing else OFFLINE).encode())
 
     def state(self, room: str, state: RoomState) -> Message:
         """What is known of the room now."""
@@ -136,40 +142,41 @@ class Messages:
             "alert": state.alert,
             "hearing": state.hearing,
             "episode_id": state.episode_id,
-            "since": _time(state.since),
+            "since": time_of(state.since),
             "confidence": _number(state.confidence, 3),
             "reason": state.reason,
             "reasons": {name: _number(share, 3) for name, share in state.reasons.items()},
             "level_dbfs": _number(state.level_dbfs, 1),
             "problem": state.problem,
         }
-        return self._retained(f"{self.base}/{room}/state", _json(payload))
+        return retained(f"{self.base}/{room}/state", to_json(payload))
 
     def event(self, event: Event, *, late: bool = False) -> Message:
         """One line of a cry's story; not retained: an old cry must never look like a new one."""
+        of_a_cry = event.episode_id is not None  # a test alert is of none
         payload = {
             "v": VERSION,
             "event_type": event.event_type,
             "event_id": event.event_id,
             "episode_id": event.episode_id,
             "room": event.room,
-            "started_at": _time(event.started_at),
-            "at": _time(event.at),
-            "duration_s": _number(event.duration_s, 2),
+            "started_at": time_of(event.started_at) if of_a_cry else None,
+            "at": time_of(event.at),
+            "duration_s": _number(event.duration_s, 2) if of_a_cry else None,
             "ended_by": event.ended_by,
-            "peak": _number(event.peak, 3),
-            "mean": _number(event.mean, 3),
+            "peak": _number(event.peak, 3) if of_a_cry else None,
+            "mean": _number(event.mean, 3) if of_a_cry else None,
             "level_dbfs": _number(event.level_dbfs, 1),
             "model": event.model,
-            "confidence": _number(event.confidence, 3),
+            "confidence": _number(event.confidence, 3) if of_a_cry else None,
             "reason": event.reason,
             "reasons": {name: _number(share, 3) for name, share in event.reasons.items()},
             "late": late,
-            "test": False,
-            "cause": None,
-            "by": None,
+            "test": event.test,
+            "cause": event.cause,
+            "by": event.by,
         }
-        return Message(f"{self.base}/{event.room}/event", _json(payload), retain=False, qos=1, event=event)
+        return Message(self.event_topic(event.room), to_json(payload), retain=False, qos=1, event=event)
 
     def late(self, message: Message) -> Message:
         """Return an event's message as it is said when it is delivered late."""
@@ -178,19 +185,45 @@ class Messages:
     def level(self, room: str, *, dbfs: float, gate: Gate, score: float | None) -> Message:
         """Telemetry: QoS 0, not retained."""
         payload = {"v": VERSION, "dbfs": _number(dbfs, 1), "gate": gate, "score": _number(score, 3)}
-        return Message(f"{self.base}/{room}/level", _json(payload), retain=False, qos=0)
+        return Message(f"{self.base}/{room}/level", to_json(payload), retain=False, qos=0)
 
-    def setting(self, room: str, setting: SettingName, value: str) -> Message:
-        """The value that a setting has now."""
-        return self._retained(f"{self.base}/{room}/{setting}", value.encode())
+    def setting(self, room: str, name: str, value: str) -> Message:
+        """The value that one of `SETTINGS` or `NOTES` has now."""
+        return retained(f"{self.base}/{room}/{name}", value.encode())
+
+    def tonight(self, room: str, night: Tally) -> Message:
+        """What a room's night was like so far."""
+        payload = {
+            "v": VERSION,
+            "night": night.night.isoformat(),
+            "episodes": night.episodes,
+            "crying_minutes": _number(night.crying_s / 60, 1),
+            "longest_s": _number(night.longest_s, 1),
+            "alerts": night.alerts,
+            "last_cry_at": None if night.last_cry_at is None else time_of(night.last_cry_at),
+        }
+        return retained(f"{self.base}/{room}/tonight", to_json(payload))
+
+    def summary(self, *, crying: Sequence[str], unacknowledged: Sequence[str], deaf: Sequence[str]) -> Message:
+        """The whole site at a glance: rooms that cry, longest first; whose alert is on; that are not heard."""
+        payload = {"v": VERSION, "crying": crying, "unacknowledged": unacknowledged, "deaf": deaf}
+        return retained(f"{self.base}/summary", to_json(payload))
 
     def probe(self, token: str, payload: bytes) -> Message:
         """What `doctor` lets come back from the broker, and clears; no room and no consumer reads it."""
-        return self._retained(f"{self.base}/doctor/{token}", payload)
+        return retained(f"{self.base}/doctor/{token}", payload)
 
     def forget(self, room: str) -> list[Message]:
         """Clear every retained topic of a room that is configured no more, `availability` last."""
-        return [self._retained(f"{self.base}/{room}/{name}", b"") for name in _RETAINED_OF_A_ROOM]
+        return [retained(f"{self.base}/{room}/{name}", b"") for name in _RETAINED_OF_A_ROOM]
+
+    def event_topic(self, room: str) -> str:
+        """Where a room's events are said."""
+        return f"{self.base}/{room}/event"
+
+    def set_topic(self, room: str, name: str) -> str:
+        """Where others say what is to become of a room."""
+        return f"{self.base}/{room}/{name}/set"
 
     def room_of(self, topic: str, name: str) -> str | None:
         """Return the room in `<base>/<room>/<name>`, configured or not; None for any other topic."""
@@ -199,12 +232,14 @@ class Messages:
         fits = topic.startswith(head) and topic.endswith(tail) and room and "/" not in room
         return room if fits else None
 
-    @staticmethod
-    def _retained(topic: str, payload: bytes) -> Message:
-        return Message(topic, payload, retain=True, qos=1)
+
+def retained(topic: str, payload: bytes) -> Message:
+    """Return a message that the broker keeps."""
+    return Message(topic, payload, retain=True, qos=1)
 
 
-def _json(payload: Mapping[str, object]) -> bytes:
+def to_json(payload: Mapping[str, object]) -> bytes:
+    """Return a payload as it is sent."""
     return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -215,6 +250,6 @@ def _number(value: float | None, digits: int) -> float | int | None:
     return round(value, digits) if digits else round(value)
 
 
-def _time(at: float) -> str:
+def time_of(at: float) -> str:
     """RFC 3339 with milliseconds and Z, of seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -50,6 +50,8 @@ class Link:
         will: Message,
         report: Callable[[LinkReport], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        cap_bytes: int = PAYLOAD_CAP_BYTES,
     ) -> None:
         """Begin to connect; `LinkUp` or `LinkDown` tells of it.
 
@@ -59,11 +61,12 @@ class Link:
             will: What the broker says when we are gone without a word.
             report: Takes the reports, in paho's thread; must not block.
             clock: Monotonic seconds.
+            cap_bytes: So much of a payload is kept.
 
         Raises:
             DeliveryError: The settings cannot even be tried: a certificate's file, or a host that no name can be.
         """
-        self._ear = _Ear(number, report, clock)
+        self._ear = _Ear(number, report, clock, cap_bytes)
         v5 = broker.protocol == "5"
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -152,11 +155,14 @@ class Link:
 class _Ear:
     """Runs in paho's thread: enqueues what happened, and nothing else."""
 
-    def __init__(self, number: int, report: Callable[[LinkReport], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, number: int, report: Callable[[LinkReport], None], clock: Callable[[], float], cap_bytes: int
+    ) -> None:
         self.thread: threading.Thread | None = None
         self.unwanted = False
         self.room = threading.Semaphore(INCOMING)
         self._dropped = 0
+        self._cap_bytes = cap_bytes
         self._number = number
         self._report = report
         self._clock = clock
@@ -226,7 +232,7 @@ class _Ear:
         if not self.room.acquire(blocking=False):
             self._dropped += 1
             return
-        payload = bytes(message.payload[:PAYLOAD_CAP_BYTES])
+        payload = bytes(message.payload[: self._cap_bytes])
         dropped, self._dropped = self._dropped, 0
         self._report(Incoming(self._number, topic, payload, len(message.payload), message.retain, dropped))
 

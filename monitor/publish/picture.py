@@ -6,11 +6,13 @@ Deaf is never OFF: while a room does not hear, `crying` is null. On a loss the o
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import date
 from typing import Final, get_args
 
-from monitor.publish.messages import Message, Messages, OnOff, RoomState
-from monitor.records import Applied, CauseJudged, EndedBy, Event, Level, Problem, RoomHealth, SettingName
+from monitor.publish.messages import FEEDBACK, NONE, Message, Messages
+from monitor.publish.room import Now, Room, differ
+from monitor.publish.tonight import Night, Tally
+from monitor.records import Alerting, Applied, CauseJudged, EndedBy, Event, Level, Problem, RoomHealth, SettingName
 
 REPEAT_S: Final = 60.0
 """`state` and `health` are said again this often, changed or not."""
@@ -29,54 +31,8 @@ _LOSSES: Final[Mapping[EndedBy, Problem | None]] = {
 _PROBLEMS_FIRST_THAT_APPLIES: Final[tuple[Problem, ...]] = tuple(p for p in get_args(Problem) if p != "ok")
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
-    """One instant on both clocks: monotonic seconds for ages and timers, UTC seconds for what a reader sees."""
-
-    monotonic_s: float
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    """Deafness that detect told of before capture did; it stands until capture reports it, or newer samples."""
-
-    problem: Problem | None
-    heard_monotonic_s: float | None
-
-
-class _Room:
-    """What is known of one room."""
-
-    def __init__(self, room: str, now: Now) -> None:
-        self.health = RoomHealth(
-            room=room,
-            source="opening",
-            hearing=False,
-            problem="ok",
-            level_dbfs=float("-inf"),
-            noise_floor_dbfs=float("-inf"),
-            heard_monotonic_s=None,
-            segments_dropped=0,
-        )
-        self.episode: Event | None = None
-        self.loss: _Loss | None = None
-        self.owed_until_s: float | None = None  # a `state` waits until then for `cry_ended`
-        self.crying: OnOff | None = None
-        self.since = now.at
-        self.said: tuple[object, ...] | None = None
-        self.said_monotonic_s = now.monotonic_s
-
-    @property
-    def hearing(self) -> bool:
-        return self.health.hearing and self.loss is None
-
-    @property
-    def problem(self) -> Problem:
-        return (self.loss and self.loss.problem) or self.health.problem
-
-    def lose(self, problem: Problem | None) -> None:
-        self.loss = _Loss(problem, self.health.heard_monotonic_s)
+Record = Event | CauseJudged | Alerting | RoomHealth | Level | Applied
+"""What changes the picture."""
 
 
 class Picture:
@@ -92,34 +48,56 @@ class Picture:
         now: Now,
     ) -> None:
         self._messages = messages
-        self._settings = dict(settings)
+        self._settings: dict[tuple[str, str], str] = {(room, name): value for (room, name), value in settings.items()}
         self._model_name = model_name
         self._version = version
         self._started_s = now.monotonic_s
-        self._rooms = {room: _Room(room, now) for room in messages.rooms}
+        self._rooms = {room: Room(room, now) for room in messages.rooms}
+        self._summary = b""
         self._reason_failing = False
         self._store_failing = False
         self._health_said: tuple[Problem, float] | None = None
 
-    def handle(self, record: Event | CauseJudged | RoomHealth | Level | Applied, now: Now) -> list[Message]:
+    def handle(self, record: Record, now: Now) -> list[Message]:
         """Return what must be said because of `record`, in order; nothing for a room that is not configured."""
         room = self._rooms.get(record.room)
         if room is None:
             return []
         match record:
             case Event():
-                return self._on_event(room, record, now)
+                said = self._on_event(room, record, now)
             case CauseJudged():
                 if room.episode is not None and room.episode.episode_id == record.episode_id:
                     room.episode = dataclasses.replace(room.episode, reason=record.reason, reasons=record.reasons)
-                return self._state(record.room, room, now)
+                said = self._state(record.room, room, now)
+            case Alerting():
+                room.alerting = record.on
+                said = self._state(record.room, room, now)
             case RoomHealth():
-                return self._on_health(room, record, now)
+                said = self._on_health(room, record, now)
             case Level():
                 return [self._messages.level(record.room, dbfs=record.dbfs, gate=record.gate, score=record.score)]
             case Applied():
-                self._settings[record.room, record.setting] = record.value
-                return [self._messages.setting(record.room, record.setting, record.value)]
+                return self.note(record.room, record.setting, record.value)
+        return [*said, *self._at_a_glance()]
+
+    def note(self, room: str, name: str, value: str) -> list[Message]:
+        """Return what says that one of `SETTINGS` or `NOTES` has this value now; it is said at each connect, too."""
+        if room not in self._rooms:
+            return []
+        self._settings[room, name] = value
+        return [self._messages.setting(room, name, value)]
+
+    def noted(self, room: str, name: str) -> str | None:
+        """Return the value that one of `SETTINGS` or `NOTES` has; None where it has none."""
+        return self._settings.get((room, name))
+
+    def begin_night(self, night: date, known: Night) -> list[Message]:
+        """Return each room's `tonight` of another night, of which the history knows `known`."""
+        alerts = dict(known.alerts)
+        for name, room in self._rooms.items():
+            room.tally = Tally(night, (cry for cry in known.cries if cry.room == name), alerts.get(name, 0))
+        return [message for name, room in self._rooms.items() for message in self._tonight(name, room)]
 
     def tick(
         self, now: Now, *, store_failing: bool = False, reason_failing: bool = False, outbox: int = 0
@@ -130,14 +108,14 @@ class Picture:
         said = []
         for name, room in self._rooms.items():
             if room.owed_until_s is not None and now.monotonic_s >= room.owed_until_s:
-                room.owed_until_s, room.episode = None, None
-            due = now.monotonic_s - room.said_monotonic_s >= REPEAT_S
+                room.end_episode()
+            due = now.monotonic_s - room.shown_monotonic_s >= REPEAT_S
             said += self._state(name, room, now, always=due and room.owed_until_s is None)
         problem = self.problem
         before = self._health_said
         if before is None or before[0] != problem or now.monotonic_s - before[1] >= REPEAT_S:
             said.append(self.health(now, outbox=outbox))
-        return said
+        return [*said, *self._at_a_glance()]
 
     def announce(self, now: Now, *, outbox: int = 0) -> tuple[list[Message], list[Message]]:
         """Return what a broker that knows nothing must be told: before the events that wait, and after them."""
@@ -145,7 +123,9 @@ class Picture:
         for name, room in self._rooms.items():
             first += self._state(name, room, now, always=True)
         first += [self._messages.availability(name, hearing=room.hearing) for name, room in self._rooms.items()]
-        return first, [self.health(now, outbox=outbox), self._messages.status("online")]
+        last = [message for name, room in self._rooms.items() for message in self._tonight(name, room, always=True)]
+        last += [*self._at_a_glance(always=True), self.health(now, outbox=outbox), self._messages.status("online")]
+        return first, last
 
     def stop(self, now: Now) -> list[Message]:
         """Return the last words: no room hears from here on, and the service is `offline`."""
@@ -154,9 +134,9 @@ class Picture:
             if room.hearing:
                 said.append(self._messages.availability(name, hearing=False))
             room.lose(None)
-            room.owed_until_s, room.episode = None, None
+            room.end_episode()
             said += self._state(name, room, now)
-        return [*said, self._messages.status("offline")]
+        return [*said, *self._at_a_glance(), self._messages.status("offline")]
 
     def health(self, now: Now, *, outbox: int) -> Message:
         """Return the node's health; `outbox` counts what the broker has not acknowledged."""
@@ -183,27 +163,40 @@ class Picture:
         known = self._rooms.get(room)
         return None if known is None or known.episode is None else known.episode.episode_id
 
-    def _on_event(self, room: _Room, event: Event, now: Now) -> list[Message]:
+    def latest_episode(self, room: str) -> str | None:
+        """Return the id of the room's running, else of its latest episode since the start."""
+        known = self._rooms.get(room)
+        return None if known is None else known.latest_id
+
+    def _on_event(self, room: Room, event: Event, now: Now) -> list[Message]:
         said = []
         if event.event_type == "cry_ended":
             if event.ended_by is not None and event.ended_by in _LOSSES and room.hearing:
                 # Detect was quicker than capture's own report: the same order all the same.
                 room.lose(_LOSSES[event.ended_by])
                 said.append(self._messages.availability(event.room, hearing=False))
-            room.episode = None
-            room.owed_until_s = None
-        else:
+            room.end_episode()
+        elif event.event_type in ("cry_started", "cry_ongoing"):
             room.episode = event
             if not room.hearing and room.owed_until_s is None:
                 room.owed_until_s = now.monotonic_s + CRY_ENDED_WITHIN_S
         said.append(self._messages.event(event))
-        return [*said, *self._state(event.room, room, now, changed_at=event.at)]
+        said += self._answer_is_due(room, event)
+        room.tally.count(event)
+        said += self._state(event.room, room, now, changed_at=event.at)
+        return [*said, *self._tonight(event.room, room)]
 
-    def _on_health(self, room: _Room, health: RoomHealth, now: Now) -> list[Message]:
+    def _answer_is_due(self, room: Room, event: Event) -> list[Message]:
+        """A new cry has no answer yet: shown with the old one, a `select` would not send the same again."""
+        if event.event_type not in ("cry_started", "cry_ongoing", "cry_ended") or event.episode_id == room.latest_id:
+            return []
+        room.latest_id = event.episode_id
+        answered = self.noted(event.room, FEEDBACK) not in (None, NONE)
+        return self.note(event.room, FEEDBACK, NONE) if answered else []
+
+    def _on_health(self, room: Room, health: RoomHealth, now: Now) -> list[Message]:
         before = room.hearing
-        room.health = health
-        if room.loss and (not health.hearing or health.heard_monotonic_s != room.loss.heard_monotonic_s):
-            room.loss = None
+        room.heard(health)
         said = []
         if room.hearing != before:
             said.append(self._messages.availability(health.room, hearing=room.hearing))
@@ -212,42 +205,41 @@ class Picture:
         return [*said, *self._state(health.room, room, now)]
 
     def _state(
-        self,
-        name: str,
-        room: _Room,
-        now: Now,
-        *,
-        always: bool = False,
-        changed_at: float | None = None,
+        self, name: str, room: Room, now: Now, *, always: bool = False, changed_at: float | None = None
     ) -> list[Message]:
         """Return the room's `state` where it differs from what was said, and where it need not wait."""
         if room.owed_until_s is not None and not always:
             return []
-        crying: OnOff | None = None
-        if room.hearing:
-            crying = "ON" if room.episode else "OFF"
-        if crying != room.crying:
-            room.crying, room.since = crying, now.at if changed_at is None else changed_at
-        episode = room.episode if crying == "ON" else None
-        state = RoomState(
-            crying=crying,
-            hearing="ON" if room.hearing else "OFF",
-            episode_id=episode.episode_id if episode else None,
-            since=room.since,
-            confidence=episode.confidence if episode else None,
-            reason=episode.reason if episode else None,
-            reasons=episode.reasons if episode else {},
-            level_dbfs=room.health.level_dbfs,
-            problem=self._problem(room),
-        )
-        cause = (state.episode_id, state.reason, state.reasons)
-        essence = (state.crying, state.alert, state.hearing, cause, state.problem)
-        if essence == room.said and not always:
+        state = room.state(self._problem(room), now.at if changed_at is None else changed_at)
+        if not (always or differ(room.shown, state)):
             return []
-        room.said, room.said_monotonic_s = essence, now.monotonic_s
+        room.shown, room.shown_monotonic_s = state, now.monotonic_s
         return [self._messages.state(name, state)]
 
-    def _problem(self, room: _Room) -> Problem:
+    def _tonight(self, name: str, room: Room, *, always: bool = False) -> list[Message]:
+        message = self._messages.tonight(name, room.tally)
+        before, room.tonight = room.tonight, message.payload
+        return [message] if always or message.payload != before else []
+
+    def _at_a_glance(self, *, always: bool = False) -> list[Message]:
+        """Return the `summary` of what each room's `state` said last, where that has changed."""
+        shown = {name: room.shown for name, room in self._rooms.items()}
+        crying = [name for name, state in shown.items() if state is not None and state.crying == "ON"]
+        message = self._messages.summary(
+            crying=sorted(crying, key=self._crying_since),
+            unacknowledged=[name for name, state in shown.items() if state is not None and state.alert == "ON"],
+            deaf=[name for name, state in shown.items() if state is None or state.hearing == "OFF"],
+        )
+        before, self._summary = self._summary, message.payload
+        return [message] if always or message.payload != before else []
+
+    def _crying_since(self, name: str) -> float:
+        room = self._rooms[name]
+        if room.episode is not None:
+            return room.episode.started_at
+        return room.shown.since if room.shown is not None else 0.0
+
+    def _problem(self, room: Room) -> Problem:
         if room.problem != "ok":
             return room.problem
         if self._reason_failing:

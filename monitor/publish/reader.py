@@ -1,7 +1,9 @@
 """Questions to the history, asked beside a running service: nothing here writes, and nothing of it is kept open."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monitor.publish.database import open_to_read
 
@@ -29,6 +31,26 @@ class PastEpisode:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class PastAlert:
+    """An alert as the history has it.
+
+    Attributes:
+        episode_id: None: it was a test, outside a cry.
+        at: UTC seconds.
+        cause: Why it was due.
+        held_by: What held it; None: it was sent.
+        crying_s: Seconds of crying by then; None: it was a test.
+    """
+
+    room: str
+    episode_id: str | None
+    at: float
+    cause: str
+    held_by: str | None
+    crying_s: float | None
+
+
 def past_episodes(path: Path, *, since_at: float | None = None) -> list[PastEpisode] | None:
     """Return the episodes in the history, oldest first; blocks for the file, up to 5 s for another's lock.
 
@@ -42,16 +64,40 @@ def past_episodes(path: Path, *, since_at: float | None = None) -> list[PastEpis
     Raises:
         StoreError: It cannot be read: damaged, of another release, or another user's.
     """
+    rows = _ask(
+        path,
+        """SELECT episode_id, room, started_at, ended_at, ended_by, coalesce(duration_s, 0.0) AS duration_s,
+                  coalesce(peak, 0.0) AS peak, coalesce(mean, 0.0) AS mean, reason, model
+        FROM episodes WHERE ended_at IS NULL OR ended_at >= ? ORDER BY started_at, episode_id""",
+        (_oldest(since_at),),
+    )
+    return None if rows is None else [PastEpisode(**row) for row in rows]
+
+
+def past_alerts(path: Path, *, since_at: float | None = None) -> list[PastAlert] | None:
+    """Return the alerts in the history, sent and held back, oldest first; otherwise as `past_episodes`.
+
+    Args:
+        path: The history file.
+        since_at: Leave out those from before this (UTC seconds).
+    """
+    rows = _ask(
+        path,
+        "SELECT room, episode_id, at, cause, held_by, crying_s FROM alerts WHERE at >= ? ORDER BY at, alert_id",
+        (_oldest(since_at),),
+    )
+    return None if rows is None else [PastAlert(**row) for row in rows]
+
+
+def _oldest(since_at: float | None) -> float:
+    return float("-inf") if since_at is None else since_at
+
+
+def _ask(path: Path, question: str, values: Sequence[object]) -> list[dict[str, Any]] | None:
     database = open_to_read(path)
     if database is None:
         return None
     try:
-        rows = database.rows(
-            """SELECT episode_id, room, started_at, ended_at, ended_by, coalesce(duration_s, 0.0) AS duration_s,
-                      coalesce(peak, 0.0) AS peak, coalesce(mean, 0.0) AS mean, reason, model
-            FROM episodes WHERE ended_at IS NULL OR ended_at >= ? ORDER BY started_at, episode_id""",
-            (float("-inf") if since_at is None else since_at,),
-        )
+        return database.rows(question, values)
     finally:
         database.close()
-    return [PastEpisode(**row) for row in rows]

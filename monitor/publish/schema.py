@@ -25,5 +25,33 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
             PRIMARY KEY (room, setting)
         )""",
     ),
+    (
+        # A test alert is of no episode, and SQLite takes a NOT NULL back only with the whole table.
+        """CREATE TABLE events_2 (
+            event_id TEXT PRIMARY KEY, episode_id TEXT, room TEXT NOT NULL, event_type TEXT NOT NULL,
+            at REAL NOT NULL, record TEXT NOT NULL, delivered_at REAL, expired INTEGER NOT NULL DEFAULT 0
+        )""",
+        """INSERT INTO events_2 (rowid, event_id, episode_id, room, event_type, at, record, delivered_at, expired)
+        SELECT rowid, event_id, episode_id, room, event_type, at, record, delivered_at, expired FROM events""",
+        "DROP TABLE events",
+        "ALTER TABLE events_2 RENAME TO events",
+        "CREATE INDEX events_by_time ON events (at)",
+        "CREATE INDEX events_undelivered ON events (at) WHERE delivered_at IS NULL AND expired = 0",
+        "ALTER TABLE settings ADD COLUMN until_at REAL",
+        # held_by: what held it; NULL: it was sent.
+        """CREATE TABLE alerts (
+            alert_id TEXT PRIMARY KEY, episode_id TEXT, room TEXT NOT NULL, at REAL NOT NULL,
+            cause TEXT NOT NULL, held_by TEXT, crying_s REAL
+        )""",
+        "CREATE INDEX alerts_by_time ON alerts (at)",
+        """CREATE TABLE care (
+            room TEXT NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (room, kind, at)
+        )""",
+        """CREATE TABLE feedback (
+            episode_id TEXT NOT NULL, room TEXT NOT NULL, value TEXT NOT NULL, at REAL NOT NULL
+        )""",
+        "CREATE INDEX feedback_by_time ON feedback (at)",
+        "CREATE INDEX episodes_of_a_room ON episodes (room, started_at)",
+    ),
 )
 """`MIGRATIONS[n]` brings a file of version n to n + 1. A released one is never edited, only followed by another."""

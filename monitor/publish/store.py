@@ -1,4 +1,4 @@
-"""What the service writes down: episodes, events and settings."""
+"""What the service writes down: episodes, events, alerts, settings, and what people tell of a child."""
 
 import json
 import time
@@ -13,7 +13,8 @@ from monitor.publish.database import open_to_write
 from monitor.publish.interrupted import OpenEpisode
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key, settle
-from monitor.records import Event, SettingName
+from monitor.publish.tonight import Cry, Night
+from monitor.records import AlertHeld, Event, SettingName
 
 log = structlog.get_logger()
 
@@ -60,24 +61,49 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             )
-            ended = event.event_type == "cry_ended"
-            self._db.change(
-                """INSERT INTO episodes (episode_id, room, model, started_at, started_s, last_at, ended_at, ended_by,
-                                         peak, mean, duration_s, level_dbfs, reason, reasons)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (episode_id) DO UPDATE SET
-                    last_at = max(last_at, excluded.last_at), ended_at = excluded.ended_at,
-                    ended_by = excluded.ended_by, peak = excluded.peak, mean = excluded.mean,
-                    duration_s = excluded.duration_s, level_dbfs = excluded.level_dbfs,
-                    reason = excluded.reason, reasons = excluded.reasons
-                WHERE episodes.ended_at IS NULL""",
-                (
-                    *(event.episode_id, event.room, event.model, event.started_at, event.started_s, event.at),
-                    *((event.at, event.ended_by) if ended else (None, None)),
-                    *(event.peak, event.mean, event.duration_s, event.level_dbfs),
-                    *(event.reason, json.dumps(event.reasons)),
-                ),
-            )
+            match event.event_type:
+                case "cry_started" | "cry_ongoing" | "cry_ended":
+                    self._write_episode(event)
+                case "alert":
+                    crying_s = None if event.episode_id is None else event.duration_s
+                    self._write_alert(event.event_id, event, event.cause or "first", None, crying_s)
+                case "acknowledged":
+                    pass
+
+    def append_held(self, held: AlertHeld) -> None:
+        """Write down an alert that was due and is not sent. The same one again changes nothing."""
+        alert_id = f"{held.episode_id}-{held.cause}-held-{held.at:.3f}"
+        with self._db.transaction():
+            self._write_alert(alert_id, held, held.cause, held.held_by, held.crying_s)
+
+    def _write_alert(
+        self, alert_id: str, of: Event | AlertHeld, cause: str, held_by: str | None, crying_s: float | None
+    ) -> None:
+        self._db.change(
+            "INSERT OR IGNORE INTO alerts (alert_id, episode_id, room, at, cause, held_by, crying_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (alert_id, of.episode_id, of.room, of.at, cause, held_by, crying_s),
+        )
+
+    def _write_episode(self, event: Event) -> None:
+        ended = event.event_type == "cry_ended"
+        self._db.change(
+            """INSERT INTO episodes (episode_id, room, model, started_at, started_s, last_at, ended_at, ended_by,
+                                     peak, mean, duration_s, level_dbfs, reason, reasons)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (episode_id) DO UPDATE SET
+                last_at = max(last_at, excluded.last_at), ended_at = excluded.ended_at,
+                ended_by = excluded.ended_by, peak = excluded.peak, mean = excluded.mean,
+                duration_s = excluded.duration_s, level_dbfs = excluded.level_dbfs,
+                reason = excluded.reason, reasons = excluded.reasons
+            WHERE episodes.ended_at IS NULL""",
+            (
+                *(event.episode_id, event.room, event.model, event.started_at, event.started_s, event.at),
+                *((event.at, event.ended_by) if ended else (None, None)),
+                *(event.peak, event.mean, event.duration_s, event.level_dbfs),
+                *(event.reason, json.dumps(event.reasons)),
+            ),
+        )
 
     def touch(self, episode_id: str, last_at: float) -> None:
         """Note that a running episode was heard of at `last_at` (UTC seconds)."""
@@ -137,23 +163,77 @@ class Store:
             self.write_setting(*key, configured[key])
         return settled
 
-    def write_setting(self, room: str, setting: SettingName, value: str) -> None:
+    def until(self) -> dict[Key, float]:
+        """Return when those of the settled settings end that end by themselves, UTC seconds; perhaps in the past."""
+        rows = self._db.rows("SELECT room, setting, until_at FROM settings WHERE until_at IS NOT NULL")
+        found: dict[Key, float] = {(row["room"], row["setting"]): row["until_at"] for row in rows}
+        return {key: until_at for key, until_at in found.items() if key in self._configured}
+
+    def write_setting(self, room: str, setting: SettingName, value: str, until_at: float | None = None) -> None:
         """Keep a setting made over MQTT, with the configured value that it overrides; one that overrides none goes."""
         config_value = self._configured.get((room, setting))
         with self._db.transaction():
-            if value == config_value:
+            if value == config_value and until_at is None:
                 self._db.change("DELETE FROM settings WHERE room = ? AND setting = ?", (room, setting))
             else:
-                row = (room, setting, value, config_value or "")
+                row = (room, setting, value, config_value or "", until_at)
                 self._db.change(
-                    "INSERT OR REPLACE INTO settings (room, setting, value, overrode) VALUES (?, ?, ?, ?)", row
+                    "INSERT OR REPLACE INTO settings (room, setting, value, overrode, until_at) VALUES (?, ?, ?, ?, ?)",
+                    row,
                 )
 
+    def write_care(self, room: str, kind: str, at: float) -> None:
+        """Keep that a child was fed, slept or was changed at `at`. The same again changes nothing."""
+        with self._db.transaction():
+            self._db.change("INSERT OR IGNORE INTO care (room, kind, at) VALUES (?, ?, ?)", (room, kind, at))
+
+    def last_care(self) -> dict[tuple[str, str], float]:
+        """Return when each kind was last done in each room, UTC seconds."""
+        rows = self._db.rows("SELECT room, kind, max(at) AS at FROM care GROUP BY room, kind")
+        return {(row["room"], row["kind"]): row["at"] for row in rows}
+
+    def write_feedback(self, room: str, episode_id: str, value: str, at: float) -> None:
+        """Keep what a person says that a cry was; the last word on an episode stands."""
+        with self._db.transaction():
+            self._db.change("INSERT INTO feedback VALUES (?, ?, ?, ?)", (episode_id, room, value, at))
+
+    def last_feedback(self) -> dict[str, str]:
+        """Return the last answer of each room that was given since its latest episode began."""
+        rows = self._db.rows(
+            """SELECT room, value, max(at) FROM feedback AS given WHERE at >= coalesce(
+                (SELECT max(started_at) FROM episodes WHERE episodes.room = given.room), 0.0) GROUP BY room"""
+        )
+        return {row["room"]: row["value"] for row in rows}
+
+    def find_episode(self, room: str, episode_id: str | None) -> str | None:
+        """Return this id where it is an episode of the room, of None the room's latest; None where there is none."""
+        rows = self._db.rows(
+            "SELECT episode_id FROM episodes WHERE room = ? AND (? IS NULL OR episode_id = ?)"
+            " ORDER BY started_at DESC LIMIT 1",
+            (room, episode_id, episode_id),
+        )
+        return rows[0]["episode_id"] if rows else None
+
+    def night(self, since_at: float) -> Night:
+        """Return the episodes that began at `since_at` (UTC seconds) or later, and how many alerts were sent since."""
+        cries = self._db.rows(
+            "SELECT room, episode_id, started_at, coalesce(duration_s, 0.0) AS duration_s FROM episodes"
+            " WHERE started_at >= ? ORDER BY started_at",
+            (since_at,),
+        )
+        alerts = self._db.rows(
+            "SELECT room, count(*) AS alerts FROM alerts"
+            " WHERE at >= ? AND held_by IS NULL AND cause != 'test' GROUP BY room",
+            (since_at,),
+        )
+        return Night(tuple(Cry(**row) for row in cries), tuple((row["room"], row["alerts"]) for row in alerts))
+
     def forget_older_than(self, keep_days: float, now_at: float) -> int:
-        """Delete episodes and events older than `keep_days`; return how many episodes went. An open one stays."""
+        """Delete what is older than `keep_days`; return how many episodes went. An open one stays."""
         oldest_at = now_at - keep_days * _DAY_S
         with self._db.transaction():
-            self._db.change("DELETE FROM events WHERE at < ?", (oldest_at,))
+            for table in ("events", "alerts", "care", "feedback"):
+                self._db.change(f"DELETE FROM {table} WHERE at < ?", (oldest_at,))  # noqa: S608 - our own words
             return self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))
 
     def close(self) -> None:

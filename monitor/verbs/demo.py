@@ -21,14 +21,16 @@ from monitor.threads import Loop
 ROOM = "nursery"
 
 VALUES = {
-    "event": ("event_type", "confidence", "duration_s", "ended_by", "reason"),
-    "state": ("crying", "hearing", "confidence", "reason", "problem"),
+    "event": ("event_type", "cause", "confidence", "duration_s", "ended_by", "reason"),
+    "state": ("crying", "alert", "hearing", "confidence", "reason", "problem"),
+    "tonight": ("episodes", "crying_minutes", "alerts"),
+    "summary": ("crying", "unacknowledged", "deaf"),
     "health": ("version", "model", "problem"),
     "level": ("dbfs", "gate", "score"),
 }
 """What a person wants to read of each JSON payload; the topic's last part says which it is."""
 
-STYLES = {"cry_started": "bold red", "cry_ongoing": "red", "cry_ended": "bold green"}
+STYLES = {"cry_started": "bold red", "alert": "bold red", "cry_ongoing": "red", "cry_ended": "bold green"}
 
 LAST_WORDS_S = 3.0
 
@@ -142,6 +144,6 @@ def _config(config: Config, port: int, room: RoomConfig) -> Config:
         log=config.log,
         model=config.model,
         reason=config.reason,
-        mqtt=MqttConfig(host="127.0.0.1", port=port, protocol="3.1.1"),
+        mqtt=MqttConfig(host="127.0.0.1", port=port, protocol="3.1.1", discovery=False),
         history=HistoryConfig(path=Path(MEMORY)),
     )

@@ -1,4 +1,4 @@
-"""`history`: past episodes, read beside a running service."""
+"""`history`: past episodes and alerts, read beside a running service."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.config import Loaded
-from monitor.publish import PastEpisode, past_episodes
+from monitor.publish import PastAlert, PastEpisode, past_alerts, past_episodes
 
 AGE = re.compile(r"([0-9]{1,5})([mhd])", re.ASCII)
 """`90m`, `12h`, `7d`."""
@@ -23,29 +23,32 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def history(loaded: Loaded, *, jsonl: bool, since: datetime | None, console: Console | None = None) -> int:
-    """Print the episodes, oldest first: a table on a terminal, else one JSON object a line.
+    """Print the episodes and the alerts, oldest first: a table on a terminal, else one JSON object a line.
 
     Args:
         loaded: Its `history.path` applies.
         jsonl: JSON on a terminal, too.
-        since: Leave out episodes that ended before.
+        since: Leave out episodes that ended before, and alerts from before.
         console: Where the table goes.
 
     Raises:
         StoreError: The history cannot be read.
     """
     path = loaded.config.history.path
-    episodes = past_episodes(path, since_at=None if since is None else since.timestamp())
-    if not episodes:
+    since_at = None if since is None else since.timestamp()
+    episodes = past_episodes(path, since_at=since_at)
+    past: list[PastEpisode | PastAlert] = [*(episodes or []), *(past_alerts(path, since_at=since_at) or [])]
+    past.sort(key=_begun_at)  # stable: an episode before an alert of its first instant
+    if not past:
         none = f"no history yet: {path} does not exist" if episodes is None else "no episodes"
         print(none, file=sys.stderr)  # noqa: T201 - for the person; what reads the result finds it empty
         return 0
     console = console or Console(highlight=False)
     if jsonl or not console.is_terminal:
-        for episode in episodes:
-            print(_json(episode))  # noqa: T201 - the result
+        for one in past:
+            print(_alert_json(one) if isinstance(one, PastAlert) else _json(one))  # noqa: T201 - the result
     else:
-        console.print(_table(episodes))
+        console.print(_table(past))
     return 0
 
 
@@ -83,7 +86,28 @@ def _json(episode: PastEpisode) -> str:
     )
 
 
-def _table(episodes: list[PastEpisode]) -> Table:
+def _alert_json(alert: PastAlert) -> str:
+    return json.dumps(
+        {
+            "event_type": _event_type(alert),
+            "episode_id": alert.episode_id,
+            "room": alert.room,
+            "at": _rfc3339(alert.at),
+            "cause": alert.held_by or alert.cause,
+            "crying_s": None if alert.crying_s is None else round(alert.crying_s, 2),
+        }
+    )
+
+
+def _event_type(alert: PastAlert) -> str:
+    return "alert" if alert.held_by is None else "alert_held"
+
+
+def _begun_at(one: PastEpisode | PastAlert) -> float:
+    return one.at if isinstance(one, PastAlert) else one.started_at
+
+
+def _table(past: list[PastEpisode | PastAlert]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("started", "room", "ended"):
         table.add_column(name, no_wrap=True)
@@ -91,7 +115,12 @@ def _table(episodes: list[PastEpisode]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("ended by")
     table.add_column("reason")
-    for episode in episodes:
+    for episode in past:
+        if isinstance(episode, PastAlert):
+            told = f"{_event_type(episode)}: {episode.held_by or episode.cause}"
+            crying = "" if episode.crying_s is None else _length(episode.crying_s)
+            table.add_row(f"{_here(episode.at):%Y-%m-%d %H:%M:%S}", episode.room, "", crying, "", "", told)
+            continue
         started, ended = _here(episode.started_at), episode.ended_at and _here(episode.ended_at)
         table.add_row(
             f"{started:%Y-%m-%d %H:%M:%S}",

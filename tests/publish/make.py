@@ -4,18 +4,21 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from mqtt_broker import DEADLINE_S
 
 from monitor.handoff import Reports
-from monitor.publish import Broker, Messages, Publisher, Store
+from monitor.publish import AlertLog, Broker, Discovery, Messages, Publisher, Store
 from monitor.publish.settings import Key
-from monitor.records import Applied, Command, Event, EventType, Level, RoomHealth, SettingName
+from monitor.records import AlertHeld, Applied, Command, Event, EventType, Level, RoomHealth, SettingName
 from monitor.threads import Loop
 
 T0 = 1_790_000_000.25
 """2026-09-21T14:13:20.250Z."""
+
+CATEGORIES = ("hungry", "tired")
+"""What the reason model of these tests can name."""
 
 
 def event(event_type: EventType = "cry_started", number: int = 1, **changes: object) -> Event:
@@ -38,6 +41,37 @@ def event(event_type: EventType = "cry_started", number: int = 1, **changes: obj
         ended_by="quiet" if event_type == "cry_ended" else None,
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # a wrong one fails its test
+
+
+def alert(number: int = 1, **changes: object) -> Event:
+    """Return the first alert of episode `e<number>`."""
+    said: dict[str, object] = {"cause": "first", "at": T0 + 30, "duration_s": 28.0}
+    return event("alert", number, **(said | changes))
+
+
+def rehearsed(**changes: object) -> Event:
+    """Return a test's alert, which is of no cry."""
+    nothing: dict[str, object] = {"duration_s": 0.0, "confidence": 0.0, "peak": 0.0, "mean": 0.0}
+    test: dict[str, object] = {"event_id": "t1", "episode_id": None, "cause": "test", "test": True}
+    return alert(1, **(nothing | test | changes))
+
+
+def held(**changes: object) -> AlertHeld:
+    """Return an alert that a snooze held back."""
+    made = AlertHeld("nursery", "e1", T0 + 40, 52.0, 38.0, "repeat", "snooze")
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # a wrong one fails its test
+
+
+def discovery(*rooms: str) -> Discovery:
+    """Return what Home Assistant is told of node `home` and these rooms."""
+    return Discovery(
+        prefix="homeassistant",
+        base="cry/home",
+        node_id="home",
+        rooms={room: room.title() for room in rooms or ("nursery",)},
+        categories=CATEGORIES,
+        version="0.1.0",
+    )
 
 
 def health(*, hearing: bool = True, room: str = "nursery", **changes: object) -> RoomHealth:
@@ -94,6 +128,9 @@ class Service:
         port: int = 1883,
         retry_s: float = 0.05,
         history_failing: bool = False,
+        announced: Discovery | None = None,
+        alert_log: AlertLog | None = None,
+        categories: Sequence[str] = CATEGORIES,
     ) -> None:
         self.clock = Clock()
         self.reports: Reports[object] = Reports()
@@ -113,6 +150,9 @@ class Service:
             wall=self.clock.wall,
             uniform=lambda _low, _high: retry_s,
             history_failing=history_failing,
+            discovery=announced,
+            alert_log=alert_log,
+            categories=categories,
         )
         self.loop = Loop("publish", self.publisher, clock=self.clock)
 
@@ -123,7 +163,11 @@ class Service:
 
     def apply(self, command: Command) -> None:
         """Answer as the owner of a setting does."""
-        self.tell(Applied(command.room, command.setting, command.value))
+        self.tell(Applied(command.room, cast("SettingName", command.setting), command.value))
+
+    def allow(self, commands: int) -> None:
+        """Let the owners' inboxes take so many commands in all."""
+        self._inbox = commands
 
     def stop(self) -> None:
         """Stop it in order, as `app` does."""

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import structlog
-from publish.make import T0, event
+from publish.make import T0, event, held
 
 from monitor.publish import Store
 from monitor.publish.history import History
+from monitor.publish.tonight import Night
 from monitor.records import Applied
 
 
@@ -61,6 +62,12 @@ def test_without_a_store_nothing_is_written_and_nothing_fails() -> None:
     history.append(event(), 1.0)
     history.keep_setting(Applied("nursery", "enabled", "ON"), 1.0)
     history.touch("e1", T0, 1.0)
+    history.held(held(), 1.0)
+    history.keep_care("nursery", "fed", T0, 1.0)
+    history.keep_feedback("nursery", "e1", "hungry", T0, 1.0)
+    assert history.find_episode("nursery", None) is None
+    assert history.notes() == ({}, {})
+    assert history.night(T0) == Night()
     history.tick(2.0, T0)
     assert history.recover(max_age_s=600, now_at=T0) == []
     assert history.failing

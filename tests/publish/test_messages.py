@@ -29,6 +29,7 @@ STATE_KEYS = [
 ]
 DEAF = RoomState(
     crying=None,
+    alert="OFF",
     hearing="OFF",
     episode_id=None,
     since=T0,
@@ -131,7 +132,11 @@ def test_a_room_is_forgotten_by_its_availability_last(messages: Messages) -> Non
     """A forgotten room is found by its `availability`, so that goes last; the rest goes first."""
     cleared = messages.forget("attic")
     assert [m.topic for m in cleared] == [
-        f"cry/home/attic/{n}" for n in ("state", "enabled", "sensitivity", "availability")
+        f"cry/home/attic/{n}"
+        for n in (
+            *("state", "tonight", "enabled", "sensitivity", "alert_after", "snooze"),
+            *("feedback", "care/fed", "care/slept", "care/changed", "availability"),
+        )
     ]
     assert all(m.retain and not m.payload for m in cleared)
 

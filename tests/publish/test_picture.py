@@ -4,11 +4,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from publish.make import T0, event, health, level
+from publish.make import T0, alert, event, health, level, rehearsed
 
 from monitor.publish import Message, Messages
-from monitor.publish.picture import CRY_ENDED_WITHIN_S, REPEAT_S, Now, Picture
-from monitor.records import Applied, CauseJudged, EndedBy, Event, Level, RoomHealth
+from monitor.publish.messages import NONE
+from monitor.publish.picture import CRY_ENDED_WITHIN_S, REPEAT_S, Picture
+from monitor.publish.room import Now
+from monitor.publish.tonight import Cry, Night, night_of
+from monitor.records import Alerting, Applied, CauseJudged, EndedBy, Event, Level, RoomHealth
 
 START = Now(1_000.0, T0)
 
@@ -33,17 +36,20 @@ def picture(messages: Messages) -> Picture:
 @pytest.fixture
 def hearing(picture: Picture) -> Picture:
     """The picture of a room that hears and is quiet, all of it said."""
+    picture.begin_night(night_of(T0), Night())
     picture.tick(START)
     picture.handle(health(), START)
     return picture
 
 
 def said(messages: list[Message]) -> list[str]:
-    """Return what messages say, in short."""
+    """Return what messages say, in short; what only sums up is left out."""
     lines = []
     for message in messages:
         name = message.topic.rpartition("/")[2]
         match name:
+            case "summary" | "tonight":
+                pass
             case "state":
                 lines.append(f"state {json.loads(message.payload)['crying']}")
             case "event":
@@ -59,6 +65,17 @@ def state(messages: list[Message]) -> dict[str, object]:
     """Return the last `state` among them."""
     found: dict[str, object] = json.loads([m.payload for m in messages if m.topic.endswith("/state")][-1])
     return found
+
+
+def last(messages: list[Message], name: str) -> dict[str, object]:
+    """Return the last JSON on a topic of this name."""
+    found: dict[str, object] = json.loads([m.payload for m in messages if m.topic.endswith(f"/{name}")][-1])
+    return found
+
+
+def names(messages: list[Message]) -> list[str]:
+    """Return the last part of each topic."""
+    return [message.topic.rpartition("/")[2] for message in messages]
 
 
 def test_before_the_first_sample_nobody_can_tell(picture: Picture) -> None:
@@ -220,10 +237,128 @@ def test_a_room_that_is_not_configured_says_nothing(picture: Picture) -> None:
     assert picture.running_episode("attic") is None
 
 
+# Alerts
+
+
+def test_an_alert_is_on_until_it_is_off(hearing: Picture) -> None:
+    """`state.alert` is what detect says of it, while the room cries; the event itself changes nothing."""
+    hearing.handle(event("cry_started"), after(1))
+    assert said(hearing.handle(alert(), after(2))) == ["alert"]
+    on = hearing.handle(Alerting("nursery", on=True, at=T0), after(2))
+    assert (said(on), state(on)["alert"]) == (["state ON"], "ON")
+    assert said(hearing.handle(event("acknowledged", by="Anna"), after(3))) == ["acknowledged"]
+    off = hearing.handle(Alerting("nursery", on=False, at=T0), after(3))
+    assert (state(off)["crying"], state(off)["alert"]) == ("ON", "OFF")
+
+
+def test_an_alert_ends_with_its_cry(hearing: Picture) -> None:
+    """OFF with the end of the episode, without a word of detect's, and not ON again with the next one."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.handle(Alerting("nursery", on=True, at=T0), after(2))
+    assert state(hearing.handle(event("cry_ended"), after(3)))["alert"] == "OFF"
+    assert state(hearing.handle(event("cry_started", 2), after(4)))["alert"] == "OFF"
+
+
+def test_a_deaf_room_has_no_alert(hearing: Picture) -> None:
+    """Nobody can tell whether it still cries: `alert` is OFF, as `crying` is null."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.handle(Alerting("nursery", on=True, at=T0), after(2))
+    hearing.handle(health(hearing=False), after(3))
+    deaf = hearing.handle(event("cry_ended", ended_by="source_lost"), after(4))
+    assert (state(deaf)["crying"], state(deaf)["alert"]) == (None, "OFF")
+
+
+def test_a_test_is_no_cry(hearing: Picture) -> None:
+    """A test's alert is an event and no more: no state, no night, no episode follows from it."""
+    assert names(hearing.handle(rehearsed(), after(1))) == ["event"]
+    assert hearing.running_episode("nursery") is None
+
+
+# The night and the site
+
+
+def test_tonight_follows_each_cry(hearing: Picture) -> None:
+    """Said on change: a running episode is counted, its crying as far as it was told."""
+    began = hearing.handle(event("cry_started"), after(1))
+    assert last(began, "tonight") == {
+        "v": 1,
+        "night": night_of(T0).isoformat(),
+        "episodes": 1,
+        "crying_minutes": 0.1,
+        "longest_s": 5.5,
+        "alerts": 0,
+        "last_cry_at": "2026-09-21T14:13:20.250Z",
+    }
+    assert last(hearing.handle(alert(), after(2)), "tonight")["alerts"] == 1
+    assert last(hearing.handle(event("cry_ended", duration_s=90.0), after(3)), "tonight")["crying_minutes"] == 1.5
+    assert names(hearing.handle(event("cry_ended", duration_s=90.0), after(4))) == ["event"]
+
+
+def test_another_night_begins_with_what_is_known_of_it(picture: Picture) -> None:
+    """What the history knows is taken up, and cries of the night before count no more."""
+    night = night_of(T0)
+    told = picture.begin_night(night, Night((Cry("nursery", "e0", T0, 60.0), Cry("attic", "e9", T0, 9.0)), ()))
+    assert (last(told, "tonight")["episodes"], last(told, "tonight")["crying_minutes"]) == (1, 1.0)
+    tomorrow = night_of(T0 + 86_400)
+    told = picture.begin_night(tomorrow, Night())
+    assert (last(told, "tonight")["night"], last(told, "tonight")["episodes"]) == (tomorrow.isoformat(), 0)
+    assert last(told, "tonight")["last_cry_at"] is None
+    assert "tonight" not in names(picture.handle(event("cry_ended"), after(1)))
+
+
+def test_the_summary_names_who_cries_longest_first() -> None:
+    """Rooms that cry by the start of their episode, whose alert is on, and that are not heard; said on change."""
+    picture = Picture(Messages("cry", "home", ["a", "b", "c"]), {}, model_name="m", version="0", now=START)
+    assert last(picture.tick(START), "summary") == {
+        "v": 1,
+        "crying": [],
+        "unacknowledged": [],
+        "deaf": ["a", "b", "c"],
+    }
+    for room in ("a", "b"):
+        picture.handle(health(room=room), START)
+    picture.handle(event("cry_started", 1, room="a", started_at=T0 + 10), after(1))
+    picture.handle(event("cry_started", 2, room="b", started_at=T0 + 5), after(1))
+    told = picture.handle(Alerting("a", on=True, at=T0), after(2))
+    assert last(told, "summary") == {"v": 1, "crying": ["b", "a"], "unacknowledged": ["a"], "deaf": ["c"]}
+    assert names(picture.tick(after(3))) == []
+
+
+def test_the_summary_never_contradicts_a_state(hearing: Picture) -> None:
+    """While `state` waits for the end of a cry, the summary waits with it."""
+    hearing.handle(event("cry_started"), after(1))
+    assert names(hearing.handle(health(hearing=False), after(2))) == ["availability"]
+    lost = hearing.handle(event("cry_ended", ended_by="source_lost"), after(3))
+    assert last(lost, "summary") == {"v": 1, "crying": [], "unacknowledged": [], "deaf": ["nursery"]}
+
+
+# What people tell
+
+
+def test_a_new_cry_has_no_answer_yet(hearing: Picture) -> None:
+    """With the next episode `feedback` is `None` again, so that the same answer can be chosen again; once."""
+    hearing.handle(event("cry_started"), after(1))
+    hearing.note("nursery", "feedback", "hungry")
+    hearing.handle(event("cry_ended"), after(2))
+    assert hearing.noted("nursery", "feedback") == "hungry"
+    assert said(hearing.handle(event("cry_started", 2), after(3)))[:2] == ["cry_started", f"feedback {NONE}"]
+    assert "feedback" not in names(hearing.handle(event("cry_started", 3), after(4)))
+    assert hearing.latest_episode("nursery") == "e3"
+
+
+def test_what_was_told_is_announced(hearing: Picture) -> None:
+    """Notes stand beside the settings at each connect; those of rooms that are not configured are dropped."""
+    assert said(hearing.note("nursery", "care/fed", "then")) == ["fed then"]
+    assert hearing.note("attic", "care/fed", "then") == []
+    assert "fed then" in said(hearing.announce(after(1))[0])
+
+
 RECORDS = st.one_of(
     st.sampled_from([health(), health(problem="clipped"), health(hearing=False), level()]),
     st.sampled_from([health(hearing=False, problem="disabled"), Applied("nursery", "enabled", "OFF")]),
     st.just(CauseJudged("nursery", "e1", "unsure", {"hungry": 0.5, "tired": 0.5}, T0)),
+    st.builds(lambda on: Alerting("nursery", on=on, at=T0), st.booleans()),
+    st.sampled_from([alert(), rehearsed(), event("acknowledged")]),
     st.builds(event, st.sampled_from(["cry_started", "cry_ongoing", "cry_ended"]), st.integers(1, 3)),
     st.builds(
         lambda by: event("cry_ended", ended_by=by),
@@ -235,9 +370,12 @@ RECORDS = st.one_of(
 
 @given(records=st.lists(RECORDS, max_size=40), gap_s=st.sampled_from([0.1, 1.0, 20.0]))
 def test_deaf_is_never_off(
-    records: list[Event | CauseJudged | RoomHealth | Level | Applied | None], gap_s: float
+    records: list[Event | CauseJudged | Alerting | RoomHealth | Level | Applied | None], gap_s: float
 ) -> None:
-    """Whatever happens in whatever order: `crying` is null exactly while `hearing` is OFF, and availability agrees."""
+    """Whatever happens in whatever order: `crying` is null exactly while `hearing` is OFF, and availability agrees.
+
+    An alert is on only while the room cries, and the summary says what `state` says.
+    """
     messages = Messages("cry", "home", ["nursery"])
     picture = Picture(messages, {}, model_name="m", version="0", now=START)
     retained: dict[str, bytes] = {}
@@ -252,8 +390,14 @@ def test_deaf_is_never_off(
             if message.topic.endswith("/state"):
                 state_ = json.loads(message.payload)
                 assert (state_["crying"] is None) == (state_["hearing"] == "OFF")
+                assert state_["alert"] == "OFF" or state_["crying"] == "ON"
                 heard = retained.get("cry/home/nursery/availability", b"offline") == b"online"
                 assert heard == (state_["hearing"] == "ON")
+        state_ = json.loads(retained.get("cry/home/nursery/state", b'{"crying": null, "alert": "OFF"}'))
+        summary = json.loads(retained.get("cry/home/summary", b'{"crying": [], "unacknowledged": [], "deaf": [0]}'))
+        assert bool(summary["crying"]) == (state_["crying"] == "ON")
+        assert bool(summary["unacknowledged"]) == (state_["alert"] == "ON")
+        assert bool(summary["deaf"]) == (state_["crying"] is None)
     for message in picture.stop(after(1e4)):
         retained[message.topic] = message.payload
     assert json.loads(retained.get("cry/home/nursery/state", b'{"crying": null}'))["crying"] is None

@@ -1,19 +1,26 @@
+import json
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import structlog
-from publish.make import T0, event
+from publish.make import T0, alert, event, held, rehearsed
 
 from monitor.errors import StoreError
 from monitor.publish import MEMORY, Store
 from monitor.publish.interrupted import interrupted
 from monitor.publish.schema import MIGRATIONS
+from monitor.publish.settings import Key
+from monitor.publish.tonight import Cry, Night
 
 DAY_S = 86_400.0
+
+SNOOZE: Key = ("nursery", "snooze")
+ENABLED: Key = ("nursery", "enabled")
 
 
 @pytest.fixture
@@ -133,16 +140,116 @@ def test_settings_follow_the_rule_over_a_restart(store: Store, path: Path) -> No
 
 
 def test_the_past_is_forgotten(store: Store) -> None:
-    """Episodes and events older than `keep_days` go; an episode that still runs stays."""
+    """Episodes, alerts and what people told go after `keep_days`; an episode that still runs stays."""
     store.append(event("cry_started"))
     store.append(event("cry_ended"))
     store.append(event("cry_started", 2))
     later = {"at": T0 + 2 * DAY_S, "started_at": T0 + 2 * DAY_S}
     store.append(event("cry_started", 3, **later))
     store.append(event("cry_ended", 3, **later))
+    store.append(alert())
+    store.append_held(held())
+    store.append(alert(3, at=T0 + 2 * DAY_S))
+    store.write_care("nursery", "fed", T0)
+    store.write_feedback("nursery", "e1", "hungry", T0)
     assert store.forget_older_than(1, T0 + 2.5 * DAY_S) == 1
-    assert undelivered(store, T0 + 2 * DAY_S) == ["e3-cry_started", "e3-cry_ended"]
+    assert store.night(T0).alerts == (("nursery", 1),)
+    assert store.last_care() == {}
+    assert undelivered(store, T0 + 2 * DAY_S) == ["e3-cry_started", "e3-cry_ended", "e3-alert"]
     assert [episode.episode_id for episode in store.open_episodes()] == ["e2"]
+
+
+def test_a_setting_is_kept_with_its_end(store: Store, path: Path) -> None:
+    """When a setting ends by itself survives a restart; it goes with the setting that the configuration wins over."""
+    configured = {SNOOZE: "None", ENABLED: "ON"}
+    store.settle(configured)
+    assert store.until() == {}
+    store.write_setting("nursery", "snooze", "2026-09-21T15:00:00.000Z", T0 + 2_800)
+    store.write_setting("nursery", "enabled", "OFF", T0 + 43_200)
+    store.write_setting("attic", "enabled", "OFF", T0 + 43_200)
+    store.close()
+    again = Store(path)
+    assert again.settle(configured) == {SNOOZE: "2026-09-21T15:00:00.000Z", ENABLED: "OFF"}
+    assert again.until() == {SNOOZE: T0 + 2_800, ENABLED: T0 + 43_200}
+    again.write_setting("nursery", "snooze", "None")
+    again.settle({SNOOZE: "None", ENABLED: "OFF"})
+    assert again.until() == {}
+    again.close()
+
+
+def test_an_alert_does_not_touch_its_episode(store: Store) -> None:
+    """An alert and an answer to it are events, and leave the episode as its own events tell it; a test has none."""
+    store.append(event("cry_started"))
+    (before,) = store.open_episodes()
+    for said in (alert(mean=0.1), event("acknowledged", by="Anna", mean=0.2), alert(9), rehearsed()):
+        store.append(said)
+    assert store.open_episodes() == [before]
+    waiting = store.undelivered(max_age_s=600, now_at=T0 + 40)
+    assert {(e.event_type, e.episode_id, e.cause, e.by, e.test) for e in waiting} == {
+        ("cry_started", "e1", None, None, False),
+        ("alert", "e1", "first", None, False),
+        ("acknowledged", "e1", None, "Anna", False),
+        ("alert", "e9", "first", None, False),
+        ("alert", None, "test", None, True),
+    }
+
+
+def test_the_night_is_counted_from_the_history(store: Store) -> None:
+    """Episodes that began since noon, and the alerts that were sent: no test, and none that was held."""
+    store.append(event("cry_started", 1, started_at=T0 - 100))
+    store.append(event("cry_started", 2, duration_s=1.0))
+    store.append(event("cry_ended", 2, duration_s=61.0))
+    store.append(event("cry_started", 3, started_at=T0 + 500, room="attic"))
+    for said in (alert(2), alert(2), rehearsed(), alert(1, at=T0 - 50)):
+        store.append(said)
+    store.append_held(held())
+    assert store.night(T0 - 10) == Night(
+        (Cry("nursery", "e2", T0, 61.0), Cry("attic", "e3", T0 + 500, 5.5)), (("nursery", 1),)
+    )
+
+
+def test_what_people_tell_is_kept(store: Store) -> None:
+    """Care with its latest time; an answer until the next cry begins; the same again changes nothing."""
+    for at in (T0, T0 + 60, T0 + 60, T0 + 30):
+        store.write_care("nursery", "fed", at)
+    assert store.last_care() == {("nursery", "fed"): T0 + 60}
+    store.append(event("cry_ended"))
+    store.write_feedback("nursery", "e1", "tired", T0 + 50)
+    store.write_feedback("nursery", "e1", "hungry", T0 + 60)
+    assert store.last_feedback() == {"nursery": "hungry"}
+    store.append(event("cry_started", 2, started_at=T0 + 100))
+    assert store.last_feedback() == {}
+
+
+def test_an_episode_is_found_in_its_room(store: Store) -> None:
+    """By its id, or the latest one; another room's is not found."""
+    store.append(event("cry_ended", 1))
+    store.append(event("cry_started", 2, started_at=T0 + 100))
+    assert store.find_episode("nursery", None) == "e2"
+    assert store.find_episode("nursery", "e1") == "e1"
+    assert store.find_episode("nursery", "e9") is None
+    assert store.find_episode("attic", "e1") is None
+    assert store.find_episode("attic", None) is None
+
+
+def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its events, settings and episodes are all there, and a test's alert fits in."""
+    path = tmp_path / "history.db"
+    old = Store(path, migrations=MIGRATIONS[:1])
+    old.close()
+    record = json.dumps({k: v for k, v in asdict(event()).items() if k not in ("cause", "by", "test")})
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO events (event_id, episode_id, room, event_type, at, record) VALUES (?, ?, ?, ?, ?, ?)",
+            ("e1-cry_started", "e1", "nursery", "cry_started", T0 + 6, record),
+        )
+        db.execute("INSERT INTO settings VALUES ('nursery', 'enabled', 'OFF', 'ON')")
+    store = Store(path)
+    store.append(rehearsed())
+    assert store.undelivered(max_age_s=600, now_at=T0 + 40) == [event(), rehearsed()]
+    assert store.settle({ENABLED: "ON"}) == {ENABLED: "OFF"}
+    assert store.until() == {}
+    store.close()
 
 
 def test_only_its_owner_may_read_it(store: Store, path: Path) -> None:
@@ -162,11 +269,11 @@ def test_an_older_file_is_copied_and_migrated(store: Store, path: Path) -> None:
     migrated.close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT note FROM episodes").fetchall() == [("old",)]
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
-    copy = path.with_name("history.db.v1")
+        assert db.execute("PRAGMA user_version").fetchone() == (len(newer),)
+    copy = path.with_name(f"history.db.v{len(MIGRATIONS)}")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from publish.make import T0, event
+from publish.make import T0, alert, event, held, rehearsed
 from rich.console import Console
 
 from monitor.config import Loaded, load_config
@@ -82,6 +82,38 @@ def test_a_terminal_gets_a_table(path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == ""
     assert history(loaded(path), jsonl=True, since=None, console=console) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_alerts_stand_among_the_episodes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sent and held back, by their time; the cause of one that was held is what held it; a test is of no episode."""
+    store = Store(path)
+    for said in (alert(), rehearsed(at=T0 + 5_000)):
+        store.append(said)
+    store.append_held(held())
+    store.close()
+    lines = told(path, capsys)
+    assert [(line.get("event_type"), line["episode_id"], line.get("cause")) for line in lines] == [
+        (None, "e1", None),
+        ("alert", "e1", "first"),
+        ("alert_held", "e1", "snooze"),
+        (None, "e2", None),
+        ("alert", None, "test"),
+    ]
+    assert lines[2] == {
+        "event_type": "alert_held",
+        "episode_id": "e1",
+        "room": "nursery",
+        "at": "2026-09-21T14:14:00.250Z",
+        "cause": "snooze",
+        "crying_s": 38.0,
+    }
+    assert lines[4]["crying_s"] is None
+    since = datetime.fromtimestamp(T0 + 4_000, UTC)
+    assert [line["event_type"] for line in told(path, capsys, since)] == ["alert"]
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=120, color_system=None)
+    assert history(loaded(path), jsonl=False, since=None, console=console) == 0
+    assert "alert_held: snooze" in output.getvalue().splitlines()[3]
 
 
 def test_an_open_episode_has_no_end(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

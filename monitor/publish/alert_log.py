@@ -1,0 +1,81 @@
+"""A JSON line for every alert, sent or held back, in a file of its own. One that cannot be written stops none."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from monitor.publish.messages import time_of, to_json
+from monitor.records import AlertHeld, Event
+
+log = structlog.get_logger()
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+"""Appended, so that others may write or empty it beside us; not waited for, should it be a pipe without a reader."""
+
+
+class AlertLog:
+    """Appends to `path`, whose folder must be there. Used by the publish thread alone; blocks for the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+        self._failures = 0
+
+    def write(self, record: Event | AlertHeld) -> None:
+        """Append an alert. Never raises: the first failure is a warning, and so is the first line after it no more."""
+        try:
+            self._append(to_json(_line(record)) + b"\n")
+        except OSError as error:
+            self.close()
+            self._failures += 1
+            if self._failures == 1:
+                fix = "see that the folder is there and can be written, and the disk is not full; alerts still go out"
+                log.warning("alert_log_failed", path=str(self.path), err=str(error), fix=fix)
+            return
+        if self._failures:
+            log.info("alert_log_works_again", path=str(self.path), lost=self._failures)
+            self._failures = 0
+
+    def close(self) -> None:
+        """Close the file; again is no error."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _append(self, line: bytes) -> None:
+        if self._file is not None and not self._is_ours():
+            self.close()
+        if self._file is None:
+            self._file = os.open(self.path, _FLAGS, 0o600)
+        written = os.write(self._file, line)
+        if written < len(line):  # the disk is full: half a line would spoil the next one
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(None, "no space left for a line")
+
+    def _is_ours(self) -> bool:
+        """Whether the path still leads to the open file: a rotation moves it, or removes it."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file if self._file is not None else -1))
+
+
+def _line(record: Event | AlertHeld) -> dict[str, object]:
+    held = record if isinstance(record, AlertHeld) else None
+    sent = record if isinstance(record, Event) else None
+    crying_s = held.crying_s if held else None
+    if sent and sent.episode_id is not None:
+        crying_s = sent.duration_s
+    return {
+        "ts": time_of(record.at),
+        "room": record.room,
+        "episode_id": record.episode_id,
+        "event": "alert_held" if held else "alert",
+        "cause": record.cause,
+        "held_by": held.held_by if held else None,
+        "crying_s": None if crying_s is None else round(crying_s, 2),
+        "test": sent is not None and sent.test,
+    }
