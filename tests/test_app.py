@@ -11,7 +11,7 @@ import structlog
 import synth
 from mqtt_broker import DEADLINE_S, free_port
 
-from monitor import app
+from monitor import app, assembly
 from monitor.capture import Segmenter
 from monitor.config import Config, RoomConfig, load_config
 from monitor.records import AlertHeld, Applied, Event
@@ -29,15 +29,15 @@ def config(tmp_path: Path) -> Config:
     return load_config(None, [*settings, f"history.path={tmp_path / 'history.db'}"]).config
 
 
-def settings(**changes: str) -> dict[app.Key, str]:
+def settings(**changes: str) -> dict[assembly.Key, str]:
     """What a room's settings are, with these changes."""
     values = {"enabled": "ON", "sensitivity": "normal", "alert_after": "0", "snooze": "None"} | changes
     return {("nursery", name): value for name, value in values.items()}  # type: ignore[misc]  # the names of settings
 
 
-def heard(config: Config, history: app.History) -> list[str]:
+def heard(config: Config, history: assembly.History) -> list[str]:
     """What is said of alerts in half a minute of crying, by cause, `held` where one is held."""
-    detector = app.detector_of(config, loudness.MODEL, history, None)
+    detector = assembly.detector_of(config, loudness.MODEL, history, None)
     segmenter = Segmenter("nursery", window_samples=loudness.WINDOW_SAMPLES, hop_samples=loudness.HOP_SAMPLES)
     said = []
     for segment in segmenter.feed(synth.cry(30, -15.0), 30.0):
@@ -74,7 +74,7 @@ def test_the_service_alerts(config: Config) -> None:
 
 def test_the_settings_that_a_room_starts_with(config: Config) -> None:
     """`alert_after` is what the configuration says, and nothing is snoozed."""
-    history = app.open_history(config)
+    history = assembly.open_history(config)
     assert history.settings == settings()
     assert history.until == {}
     assert history.store is not None
@@ -91,16 +91,16 @@ def test_the_settings_that_a_room_starts_with(config: Config) -> None:
     ],
 )
 def test_alerts_follow_the_settings(
-    config: Config, changes: dict[str, str], until: dict[app.Key, float], said: list[str]
+    config: Config, changes: dict[str, str], until: dict[assembly.Key, float], said: list[str]
 ) -> None:
     """A room alerts by its `alert_after` and its snooze as they are kept, not as they are configured."""
-    assert heard(config, app.History(None, settings(**changes), until)) == said
+    assert heard(config, assembly.History(None, settings(**changes), until)) == said
 
 
 def test_a_snooze_without_a_known_end_is_over(config: Config) -> None:
     """Where the end of a snooze is not kept, it ends at the start, and says so."""
-    history = app.History(None, settings(snooze="2026-11-27T22:00:00.000Z"))
-    detector = app.detector_of(config, loudness.MODEL, history, None)
+    history = assembly.History(None, settings(snooze="2026-11-27T22:00:00.000Z"))
+    detector = assembly.detector_of(config, loudness.MODEL, history, None)
     assert detector.step([], [], 0.0) == [Applied("nursery", "snooze", "None", None)]
 
 
@@ -115,7 +115,7 @@ def test_a_snooze_without_a_known_end_is_over(config: Config) -> None:
 )
 def test_what_turns_a_room_on_again(kept_at: float | None, left_s: float | None, *, enabled: bool) -> None:
     """A room that somebody switched off turns itself on; one that its configuration leaves off does not."""
-    timer = app.rearm_of(RoomConfig(enabled=enabled), kept_at)
+    timer = assembly.rearm_of(RoomConfig(enabled=enabled), kept_at)
     timer.resume(now_s=5.0, wall_at=NOW_AT)
     assert timer.until_at == (None if left_s is None else NOW_AT + left_s)
     assert timer.runs == (left_s is not None)

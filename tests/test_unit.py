@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import app, service
+from monitor import line, service
 from monitor.config import load_config
 from monitor.config.layers import IMPLICIT_FILES  # the real ones: every test has none
 from monitor.errors import ConfigError, ModelError, MonitorError
@@ -126,7 +126,7 @@ def test_the_service_speaks_as_the_unit_expects(unit: dict[str, str]) -> None:
     host = service.Host(environ={"WATCHDOG_USEC": microseconds})
     assert host.tick_s <= seconds(unit["WatchdogSec"]) / 2
     # A thread that hangs is named by the service itself, before systemd ends it without a name.
-    assert seconds(unit["WatchdogSec"]) > app.SILENT_S
+    assert seconds(unit["WatchdogSec"]) > line.SILENT_S
 
 
 def test_what_no_start_mends_is_not_tried_again(unit: dict[str, str]) -> None:
@@ -140,7 +140,7 @@ def test_what_no_start_mends_is_not_tried_again(unit: dict[str, str]) -> None:
 
 def test_a_stop_is_waited_for(unit: dict[str, str]) -> None:
     """An orderly stop is waited for, and the microphones are left to the service."""
-    assert seconds(unit["TimeoutStopSec"]) > app.CAPTURE_STOP_S + app.DETECT_STOP_S + app.PUBLISH_STOP_S
+    assert seconds(unit["TimeoutStopSec"]) > line.CAPTURE_STOP_S + line.DETECT_STOP_S + line.PUBLISH_STOP_S
     assert unit["KillMode"] == "mixed"
 
 

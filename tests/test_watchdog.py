@@ -18,8 +18,9 @@ import synth
 from mqtt_broker import DEADLINE_S, free_port
 from publish.make import T0, event, health
 
-from monitor import app, service
+from monitor import app, assembly, service
 from monitor.config import Config, load_config
+from monitor.line import SILENT_S, Service
 from monitor.publish import Glance
 from monitor.records import RoomHealth
 from monitor.threads import Loop
@@ -100,7 +101,7 @@ def test_the_protocol(manager: Manager, config: Config) -> None:
 def test_a_person_reads_the_status(manager: Manager, config: Config) -> None:
     """STATUS= is one line: the broker, then each room with its level."""
     status = re.compile(r"STATUS=NO BROKER; nursery no cry, -50 dBFS")
-    line = app.build(config, loudness.MODEL, app.open_history(config))
+    line = assembly.build(config, loudness.MODEL, assembly.open_history(config))
     line.start()
     host = service.Host(clock=lambda: time.monotonic() * 100)  # five seconds pass in a twentieth
     asked = until(lambda: any(map(status.fullmatch, manager.words())))
@@ -173,7 +174,7 @@ class Line:
         self.glance = glance
         self.works = {name: Work() for name in ("capture-nursery", "detect", "publish")}
         loops = [Loop(name, work, clock=self.clock) for name, work in self.works.items()]
-        self.service = app.Service(
+        self.service = Service(
             captures=loops[:1], detect=loops[1], publish=loops[2], glance=lambda: self.glance, connected=lambda: True
         )
 
@@ -217,7 +218,7 @@ def test_no_beat_while_publish_hangs(manager: Manager, line: Line) -> None:
     """A publish thread without a sign for 10 s gets no beat said, though the process waits for it; then they go on."""
     assert beats_within(manager, line, 0.5) > 0
     line.works["publish"].hang()
-    line.skip(app.SILENT_S + 1)
+    line.skip(SILENT_S + 1)
     with structlog.testing.capture_logs() as logs:
         assert beats_within(manager, line, 0.5) == 0
     assert [(entry["event"], entry["err"]) for entry in logs] == [("watchdog_unfed", "publish gives no sign")]
@@ -230,7 +231,7 @@ def test_no_beat_while_publish_hangs(manager: Manager, line: Line) -> None:
 def test_no_beat_when_a_thread_hangs(manager: Manager, line: Line, name: str) -> None:
     """A capture or detect without a sign for 10 s ends the watch without another beat; the last status names it."""
     line.works[name].hang()
-    line.skip(app.SILENT_S + 1)
+    line.skip(SILENT_S + 1)
     with structlog.testing.capture_logs() as logs:
         assert not watch(line, lambda: False)
     assert manager.words() == [f"STATUS={name} hangs; see the log"]

@@ -48,6 +48,11 @@ class Reasons:
         return self._model.manifest.window_samples
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """The causes that it can name."""
+        return self._model.manifest.categories
+
+    @property
     def label(self) -> str:
         """The model's name and version, and what runs it."""
         return f"{self._model.manifest.label} on {self._model.runtime}"

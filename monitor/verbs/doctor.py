@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from monitor.app import broker_of, source_of
+from monitor.assembly import broker_of, source_of
 from monitor.capture import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, AudioSource, Segmenter, SourceEnded
 from monitor.config import Config, Loaded, MqttConfig, RoomConfig
 from monitor.errors import MonitorError, SourceError, StoreError

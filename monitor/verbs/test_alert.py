@@ -1,6 +1,6 @@
 """`test-alert`: does an alert come through, from the service over the broker to whoever listens?"""
 
-from monitor.app import broker_of
+from monitor.assembly import broker_of
 from monitor.config import Loaded
 from monitor.publish import Messages, Rehearsal
 

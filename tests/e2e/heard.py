@@ -17,6 +17,11 @@ def payloads(received: Sequence[Received], topic: str) -> list[dict[str, Any]]:
     return [json.loads(message.payload) for message in received if message.topic == topic]
 
 
+def cries(received: Sequence[Received], topic: str = EVENT) -> list[dict[str, Any]]:
+    """Return the events of crying itself, in order: when somebody is alerted of it is another story."""
+    return [event for event in payloads(received, topic) if event["event_type"].startswith("cry_")]
+
+
 def said_of_crying(received: Sequence[Received], topic: str = STATE) -> list[str | None]:
     """Return what `state` said of crying, in order."""
     return [state["crying"] for state in payloads(received, topic)]

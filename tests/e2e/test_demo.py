@@ -11,6 +11,6 @@ def test_the_demo_shows_a_cry() -> None:
     told = [(line[1], line[2]) for line in words if len(line) > 2 and line[1].startswith("cry/")]
     events = [value for topic, value in told if topic == "cry/demo/nursery/event"]
     states = [value for topic, value in told if topic == "cry/demo/nursery/state"]
-    assert events == ["cry_started", "cry_ended"]
+    assert events == ["cry_started", "alert", "cry_ended"]
     assert [state for state in states if state.startswith("crying=")][-2:] == ["crying=ON", "crying=OFF"]
     assert [value for topic, value in told if topic == "cry/demo/status"] == ["online", "offline"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import toy_causes
-from e2e.heard import EVENT, STATE, payloads, wait_for, wait_for_event, wait_for_text
+from e2e.heard import STATE, cries, payloads, wait_for, wait_for_event, wait_for_text
 from e2e.service import Service, room
 from mqtt_broker import Mosquitto, Recorder
 
@@ -47,7 +47,7 @@ def test_it_names_one_of_its_categories(
     for told in (ended, *judged):
         assert told["reason"] in categories
         assert list(told["reasons"]) == categories
-    assert [event["event_type"] for event in payloads(recorder.received, EVENT)] == [
+    assert [event["event_type"] for event in cries(recorder.received)] == [
         "cry_started",
         "cry_ongoing",
         "cry_ended",

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import synth
 import toy_reason
-from e2e.heard import EVENT, STATE, payloads, wait_for, wait_for_event, wait_for_text
+from e2e.heard import STATE, cries, payloads, wait_for, wait_for_event, wait_for_text
 from e2e.service import Service, cry_monitor, room
 from mqtt_broker import Mosquitto, Received, Recorder
 
@@ -30,7 +30,7 @@ def test_a_cause_reaches_the_broker(broker: Mosquitto, recorder: Recorder, tmp_p
         ended = wait_for_event(recorder, "cry_ended")
         wait_for(recorder, lambda all_: payloads(all_, STATE)[-1]["problem"] == "source_ended", "the recording's end")
         service.stop()
-    started, ongoing, _ = payloads(recorder.received, EVENT)
+    started, ongoing, _ = cries(recorder.received)
     assert (started["event_type"], started["reason"], started["reasons"]) == ("cry_started", "unsure", {})
     assert ongoing["event_type"] == "cry_ongoing"
     judged = [state for state in payloads(recorder.received, STATE) if state["reasons"]]
@@ -81,7 +81,7 @@ def test_a_damaged_reason_model_costs_no_cry(
     assert [(line["event"], line["level"]) for line in warnings] == [("reason_model_off", "warning")]
     assert str(damaged) in warnings[0]["err"]
     assert "reason.path" in warnings[0]["err"]
-    events = payloads(recorder.received, EVENT)
+    events = cries(recorder.received)
     assert [event["event_type"] for event in events[:2]] == ["cry_started", "cry_ended"]
     assert all((event["reason"], event["reasons"]) == ("unsure", {}) for event in events)
 
