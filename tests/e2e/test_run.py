@@ -28,7 +28,7 @@ SETTINGS = {"enabled", "sensitivity", "alert_after", "snooze"}
 def test_a_cry_is_told_in_order(
     broker: Mosquitto, recorder: Recorder, tmp_path: Path, late_crying: Path, protocol: str
 ) -> None:
-    """What is known, health, `online` last; `cry_started` before ON, `cry_ended` before OFF, and no alert without a cry."""
+    """What is known, health, `online` last; `cry_started` before ON, `cry_ended` before OFF, no alert without a cry."""
     with Service(tmp_path, port=broker.port, rooms={"nursery": room(late_crying)}, protocol=protocol) as service:
         wait_for_text(recorder, STATUS, "online")
         connected = recorder.topics()
