@@ -40,4 +40,4 @@ def hears_and_ends(tmp_path: Path, recording: Path, *, host: str, port: int) -> 
         service.stop()
         assert len(service.logged("cry_started")) == 1
         assert len(service.logged("mqtt_lost")) <= 1
-        assert [line["events"] for line in service.logged("stopped_with_unsent")] == [2]
+        assert [line["events"] for line in service.logged("stopped_with_unsent")] == [3]  # started, alert, ended

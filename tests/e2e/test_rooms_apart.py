@@ -21,10 +21,10 @@ def test_no_room_tells_of_another_rooms_cry(
         return [(event["event_type"], event["room"]) for event in payloads(received, f"cry/home/{name}/event")]
 
     with Service(tmp_path, port=broker.port, rooms=rooms) as service:
-        received = wait_for(recorder, lambda all_: all(len(events(all_, name)) == 2 for name in crying_rooms), "cries")
+        received = wait_for(recorder, lambda all_: all(len(events(all_, name)) == 3 for name in crying_rooms), "cries")
         service.stop()
     for name in crying_rooms:
-        assert events(received, name) == [("cry_started", name), ("cry_ended", name)]
+        assert events(received, name) == [("cry_started", name), ("alert", name), ("cry_ended", name)]
     for name in ("attic", "den"):
         assert events(recorder.received, name) == []
         assert set(said_of_crying(recorder.received, f"cry/home/{name}/state")) == {"OFF", None}
@@ -44,7 +44,7 @@ def test_a_room_that_cannot_be_heard_costs_no_other(
         "nursery": room(crying),
     }
     with Service(tmp_path, port=broker.port, rooms=rooms) as service:
-        received = wait_for(recorder, lambda all_: len(payloads(all_, "cry/home/nursery/event")) == 2, "the cry")
+        received = wait_for(recorder, lambda all_: len(payloads(all_, "cry/home/nursery/event")) == 3, "the cry")
         service.stop()
     warnings = [line for line in service.lines if line["level"] == "warning"]
     assert sorted((line["event"], line["room"]) for line in warnings) == [
