@@ -38,12 +38,13 @@ class History:
     """The open store, or None where it cannot be had, and the settings to start with.
 
     Attributes:
-        until: Of a setting that changes by itself (a snooze ends, a room turns on again): when, UTC.
+        until: Of a setting that changes by itself (a snooze ends, a room turns on again): when, UTC, and the seconds
+            that were asked for.
     """
 
     store: Store | None
     settings: dict[Key, str]
-    until: dict[Key, float] = field(default_factory=dict)
+    until: dict[Key, tuple[float, float]] = field(default_factory=dict)
 
 
 def build(config: Config, model: Model, history: History, reasons: Reasons | None = None) -> Service:
@@ -75,7 +76,7 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
             inbox=inboxes[room],
             reports=reports,
             enabled=settings[room, "enabled"] == "ON",
-            rearm=rearm_of(room_config, history.until.get((room, "enabled"))),
+            rearm=rearm_of(room_config, off_until=off_until(history, room)),
         )
         return Loop(f"capture-{room}", work)
 
@@ -125,19 +126,23 @@ def detector_of(config: Config, model: Model, history: History, reasons: Reasons
         },
         # An end that nobody knows is over, and says so: `snooze` must not stand at a time that never comes.
         snoozed_until={
-            room: until.get((room, "snooze"), 0.0) for room in config.rooms if settings[room, "snooze"] != NOT_SNOOZED
+            room: until.get((room, "snooze"), (0.0, 0.0))
+            for room in config.rooms
+            if settings[room, "snooze"] != NOT_SNOOZED
         },
     )
 
 
-def rearm_of(room: RoomConfig, until_at: float | None) -> Rearm:
-    """Return what turns a room on again that somebody switched off; `until_at`: the stored end, UTC.
+def off_until(history: History, room: str) -> float | None:
+    """Return when a room that somebody left off turns itself on, UTC; None: it is on. Not known: never too far away."""
+    if history.settings[room, "enabled"] == "ON":
+        return None
+    return history.until.get((room, "enabled"), (math.inf, 0.0))[0]
 
-    Without one, a room that its configuration leaves on was switched off by somebody and we do not know when: it is
-    counted from now, as no end is further away than `rearm_after_h`. Any other is off by its configuration.
-    """
-    known = math.inf if until_at is None and room.enabled else until_at
-    return Rearm(room.rearm_after_h * 3600.0, known)
+
+def rearm_of(room: RoomConfig, off_until: float | None) -> Rearm:
+    """Return what turns a room on again that somebody switched off; one that its configuration leaves off stays so."""
+    return Rearm(room.rearm_after_h * 3600.0 if room.enabled else 0.0, off_until)
 
 
 def discovery_of(config: Config, base: str, categories: Sequence[str]) -> Discovery:

@@ -127,8 +127,8 @@ class AlertHeld:
     """An alert that was due and is not sent: kept in the history and said in the log, never published.
 
     Attributes:
-        cause: Why it was due.
-        held_by: What held it.
+        due: Why it was due.
+        cause: What held it.
         crying_s: Seconds of crying by then.
     """
 
@@ -137,8 +137,8 @@ class AlertHeld:
     at: float
     at_s: float
     crying_s: float
-    cause: AlertCause
-    held_by: HeldBy
+    due: AlertCause
+    cause: HeldBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +242,11 @@ class Applied:
     Attributes:
         value: As its topic says it; of `snooze` the end, RFC 3339 in UTC, or `None`.
         until_at: When it changes by itself (a snooze's end; when a room that is off turns on again), UTC; None: never.
+        asked_s: Seconds that were asked for then: after a restart no more than this is left, wherever the clock stands.
     """
 
     room: str
     setting: SettingName
     value: str
     until_at: float | None = None
+    asked_s: float | None = None

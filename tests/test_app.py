@@ -86,12 +86,12 @@ def test_the_settings_that_a_room_starts_with(config: Config) -> None:
     [
         ({}, {}, ["first", "repeat", "repeat"]),
         ({"alert_after": "25"}, {}, ["first"]),
-        ({"snooze": "some day"}, {("nursery", "snooze"): math.inf}, ["held"] * 3),
-        ({"snooze": "some day"}, {("nursery", "snooze"): 0.0}, ["first", "repeat", "repeat"]),
+        ({"snooze": "some day"}, {("nursery", "snooze"): (math.inf, math.inf)}, ["held"] * 3),
+        ({"snooze": "some day"}, {("nursery", "snooze"): (0.0, 60.0)}, ["first", "repeat", "repeat"]),
     ],
 )
 def test_alerts_follow_the_settings(
-    config: Config, changes: dict[str, str], until: dict[assembly.Key, float], said: list[str]
+    config: Config, changes: dict[str, str], until: dict[assembly.Key, tuple[float, float]], said: list[str]
 ) -> None:
     """A room alerts by its `alert_after` and its snooze as they are kept, not as they are configured."""
     assert heard(config, assembly.History(None, settings(**changes), until)) == said
@@ -110,12 +110,26 @@ def test_a_snooze_without_a_known_end_is_over(config: Config) -> None:
         (True, NOW_AT + 60, 60.0),
         (True, None, 12 * 3600.0),  # somebody did it, we do not know when
         (False, None, None),
-        (False, NOW_AT + 60, 60.0),  # on over MQTT, and off again
+        (False, NOW_AT + 60, None),  # on over MQTT, and off again, as its configuration has it
     ],
 )
 def test_what_turns_a_room_on_again(kept_at: float | None, left_s: float | None, *, enabled: bool) -> None:
     """A room that somebody switched off turns itself on; one that its configuration leaves off does not."""
-    timer = assembly.rearm_of(RoomConfig(enabled=enabled), kept_at)
+    kept: dict[assembly.Key, tuple[float, float]] = {} if kept_at is None else {("nursery", "enabled"): (kept_at, 60.0)}
+    left_off = assembly.off_until(assembly.History(None, settings(enabled="OFF"), kept), "nursery")
+    timer = assembly.rearm_of(RoomConfig(enabled=enabled), left_off)
     timer.resume(now_s=5.0, wall_at=NOW_AT)
     assert timer.until_at == (None if left_s is None else NOW_AT + left_s)
     assert timer.runs == (left_s is not None)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_room_that_is_on_has_no_timer(*, enabled: bool) -> None:
+    """ON for a room that is on stores no end; OFF starts the timer where the configuration leaves the room on."""
+    timer = assembly.rearm_of(
+        RoomConfig(enabled=enabled), assembly.off_until(assembly.History(None, settings()), "nursery")
+    )
+    timer.resume(now_s=5.0, wall_at=NOW_AT)
+    assert (timer.until_at, timer.asked_s) == (None, None)
+    timer.start(now_s=5.0, wall_at=NOW_AT)
+    assert timer.runs == enabled

@@ -170,7 +170,7 @@ class Capture:
         self._silent_since_s = self._clock()
 
     def _applied(self, value: str) -> None:
-        self._reports.put(Applied(self._room, "enabled", value, self._rearm.until_at))
+        self._reports.put(Applied(self._room, "enabled", value, self._rearm.until_at, self._rearm.asked_s))
 
     def _open(self) -> None:
         try:

@@ -16,6 +16,11 @@ class Rearm:
         self._due_s: float | None = None
 
     @property
+    def asked_s(self) -> float | None:
+        """How long the room was to stay off, where it is to turn itself on."""
+        return self._after_s if self.runs else None
+
+    @property
     def runs(self) -> bool:
         """Whether the room is going to turn itself on."""
         return self._due_s is not None

@@ -9,9 +9,6 @@ from typing import TypeVar
 from monitor.detect.episodes import EpisodeTracker, Moment
 from monitor.records import NOT_A_CRY, AlertCause, AlertHeld, Alerting, Applied, Command, Event, HeldBy
 
-LONGEST_SNOOZE_S = 720 * 60.0
-"""Twelve hours: what is left of a snooze after a restart is never more, wherever the wall clock was set meanwhile."""
-
 NOT_SNOOZED = "None"
 """What `snooze` says of a room that is not snoozed."""
 
@@ -96,17 +93,18 @@ class Alerts:
         self._on = False
         self._snoozed_until_s: float | None = None
 
-    def resume(self, until_at: float, now_s: float, wall_at: float) -> list[Applied]:
+    def resume(self, until_at: float, asked_s: float, now_s: float, wall_at: float) -> list[Applied]:
         """Take up a snooze that an earlier run left; one that is over ends at the next `tick`.
 
         Args:
             until_at: Its end, UTC.
+            asked_s: Its length: no more is left, wherever the wall clock was set meanwhile.
             now_s: Monotonic seconds.
             wall_at: UTC now.
         """
-        left_s = min(max(until_at - wall_at, 0.0), LONGEST_SNOOZE_S)
+        left_s = min(max(until_at - wall_at, 0.0), asked_s)
         self._snoozed_until_s = now_s + left_s
-        return [self._snoozed(wall_at + left_s)] if until_at - wall_at > left_s else []
+        return [self._snoozed(wall_at + left_s, left_s)] if until_at - wall_at > left_s else []
 
     def obey(self, command: Command, now: Moment, now_s: float, wall_at: float) -> list[Event | Alerting | Applied]:
         """Do what somebody asked for; what is due because of it, `due` says.
@@ -136,7 +134,7 @@ class Alerts:
         if self._snoozed_until_s is None or now_s < self._snoozed_until_s:
             return []
         self._snoozed_until_s = None
-        return [self._snoozed(None)]
+        return [self._snoozed()]
 
     def follow(self, said: Sequence[T], now: Moment) -> list[T | Alerting]:
         """Return what the tracker said up to `now`, with the alert's end before the end of its episode."""
@@ -189,9 +187,9 @@ class Alerts:
     def _snooze(self, for_s: float, now: Moment, now_s: float, wall_at: float) -> list[Event | Alerting | Applied]:
         if not for_s:
             self._snoozed_until_s = None
-            return [self._snoozed(None)]
+            return [self._snoozed()]
         self._snoozed_until_s = now_s + for_s
-        return [self._snoozed(wall_at + for_s), *self._turn(now, on=False)]
+        return [self._snoozed(wall_at + for_s, for_s), *self._turn(now, on=False)]
 
     def _acknowledge(self, by: str | None, now: Moment) -> list[Event | Alerting | Applied]:
         story = self._story
@@ -211,8 +209,9 @@ class Alerts:
         changed, self._on = on != self._on, on
         return [Alerting(self._room, on, now.at)] if changed else []
 
-    def _snoozed(self, until_at: float | None) -> Applied:
-        return Applied(self._room, "snooze", NOT_SNOOZED if until_at is None else _rfc_3339(until_at), until_at)
+    def _snoozed(self, until_at: float | None = None, asked_s: float | None = None) -> Applied:
+        value = NOT_SNOOZED if until_at is None else _rfc_3339(until_at)
+        return Applied(self._room, "snooze", value, until_at, asked_s)
 
 
 def _rfc_3339(at: float) -> str:

@@ -81,7 +81,7 @@ class Detector:
         make_id: Gives a fresh unique id at each call.
         reasons: Judges why it cries; None: every cause is `unsure`.
         alerts: When each room alerts; a room without a rule never does.
-        snoozed_until: Rooms that an earlier run left snoozed, with the end, UTC.
+        snoozed_until: Rooms that an earlier run left snoozed, with the end, UTC, and the seconds asked for.
         wall: UTC seconds: a snooze's end and a test are dated by it, since both may come without any segment.
     """
 
@@ -93,7 +93,7 @@ class Detector:
         reasons: Reasons | None = None,
         *,
         alerts: Mapping[str, AlertRule] = MappingProxyType({}),
-        snoozed_until: Mapping[str, float] = MappingProxyType({}),
+        snoozed_until: Mapping[str, tuple[float, float]] = MappingProxyType({}),
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
@@ -128,8 +128,8 @@ class Detector:
         plans = {item.room: plan for item in segments if isinstance(item, Segment) and (plan := self._plan(item))}
         scored = self._score(plans)
         said: list[Said] = []
-        for name, until_at in self._snoozed_until.items():
-            said += self._rooms[name].alerts.resume(until_at, now_s, self._wall())
+        for name, (until_at, asked_s) in self._snoozed_until.items():
+            said += self._rooms[name].alerts.resume(until_at, asked_s, now_s, self._wall())
         self._snoozed_until.clear()
         for command in commands:
             said += self._obey(command, now_s)

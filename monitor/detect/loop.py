@@ -1,7 +1,7 @@
 """The inference worker: carries records between the segment queue, the `Detector` and those who are told."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -77,6 +77,7 @@ class Detect:
                 if attempt == FAILURES:
                     raise
         self._tell(said)
+        _log_ignored(commands, said)
 
     def _tell(self, said: list[Said]) -> None:
         for record in said:
@@ -93,12 +94,20 @@ class Detect:
                         room=record.room,
                         episode_id=record.episode_id,
                         cause=record.cause,
-                        held_by=record.held_by,
+                        due=record.due,
                         crying_s=round(record.crying_s, 1),
                     )
                 case ReasonHealth():
                     _log_reason_health(record)
             self._reports.put(record)
+
+
+def _log_ignored(commands: Sequence[Command], said: Sequence[Said]) -> None:
+    """Say of an `acknowledge` why nothing came of it."""
+    heard = {record.room for record in said if isinstance(record, Event) and record.event_type == "acknowledged"}
+    for command in commands:
+        if command.setting == "acknowledge" and command.room not in heard:
+            log.warning("acknowledge_ignored", room=command.room, err="no cry runs there that nobody has answered")
 
 
 def _log_event(event: Event) -> None:

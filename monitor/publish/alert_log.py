@@ -75,7 +75,7 @@ def _line(record: Event | AlertHeld) -> dict[str, object]:
         "episode_id": record.episode_id,
         "event": "alert_held" if held else "alert",
         "cause": record.cause,
-        "held_by": held.held_by if held else None,
+        "due": held.due if held else None,
         "crying_s": None if crying_s is None else round(crying_s, 2),
         "test": sent is not None and sent.test,
     }

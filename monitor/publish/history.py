@@ -69,9 +69,7 @@ class History:
 
     def keep_setting(self, applied: Applied, now_s: float) -> None:
         """Keep a setting that its owner has taken over."""
-        self._write(
-            lambda store: store.write_setting(applied.room, applied.setting, applied.value, applied.until_at), now_s
-        )
+        self._write(lambda store: store.write_setting(applied), now_s)
 
     def held(self, held: AlertHeld, now_s: float) -> None:
         """Write down an alert that was not sent."""

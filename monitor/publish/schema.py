@@ -38,6 +38,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE INDEX events_by_time ON events (at)",
         "CREATE INDEX events_undelivered ON events (at) WHERE delivered_at IS NULL AND expired = 0",
         "ALTER TABLE settings ADD COLUMN until_at REAL",
+        "ALTER TABLE settings ADD COLUMN asked_s REAL",
         # held_by: what held it; NULL: it was sent.
         """CREATE TABLE alerts (
             alert_id TEXT PRIMARY KEY, episode_id TEXT, room TEXT NOT NULL, at REAL NOT NULL,

@@ -14,7 +14,7 @@ from monitor.publish.interrupted import OpenEpisode
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key, settle
 from monitor.publish.tonight import Cry, Night
-from monitor.records import AlertHeld, Event, SettingName
+from monitor.records import AlertHeld, Applied, Event
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ class Store:
         """Write down an alert that was due and is not sent. The same one again changes nothing."""
         alert_id = f"{held.episode_id}-{held.cause}-held-{held.at:.3f}"
         with self._db.transaction():
-            self._write_alert(alert_id, held, held.cause, held.held_by, held.crying_s)
+            self._write_alert(alert_id, held, held.due, held.cause, held.crying_s)
 
     def _write_alert(
         self, alert_id: str, of: Event | AlertHeld, cause: str, held_by: str | None, crying_s: float | None
@@ -160,25 +160,29 @@ class Store:
         rows = self._db.rows("SELECT room, setting, value, overrode FROM settings")
         settled, dropped = settle(configured, {(r["room"], r["setting"]): (r["value"], r["overrode"]) for r in rows})
         for key in dropped:
-            self.write_setting(*key, configured[key])
+            self.write_setting(Applied(*key, configured[key]))
         return settled
 
-    def until(self) -> dict[Key, float]:
-        """Return when those of the settled settings end that end by themselves, UTC seconds; perhaps in the past."""
-        rows = self._db.rows("SELECT room, setting, until_at FROM settings WHERE until_at IS NOT NULL")
-        found: dict[Key, float] = {(row["room"], row["setting"]): row["until_at"] for row in rows}
-        return {key: until_at for key, until_at in found.items() if key in self._configured}
+    def until(self) -> dict[Key, tuple[float, float]]:
+        """Return of the settings that end by themselves when, UTC, perhaps in the past, and the seconds asked for."""
+        rows = self._db.rows("SELECT room, setting, until_at, asked_s FROM settings WHERE until_at IS NOT NULL")
+        found: dict[Key, tuple[float, float]] = {
+            (row["room"], row["setting"]): (row["until_at"], row["asked_s"] or 0.0) for row in rows
+        }
+        return {key: until for key, until in found.items() if key in self._configured}
 
-    def write_setting(self, room: str, setting: SettingName, value: str, until_at: float | None = None) -> None:
+    def write_setting(self, applied: Applied) -> None:
         """Keep a setting made over MQTT, with the configured value that it overrides; one that overrides none goes."""
+        room, setting, value = applied.room, applied.setting, applied.value
         config_value = self._configured.get((room, setting))
         with self._db.transaction():
-            if value == config_value and until_at is None:
+            if value == config_value and applied.until_at is None:
                 self._db.change("DELETE FROM settings WHERE room = ? AND setting = ?", (room, setting))
             else:
-                row = (room, setting, value, config_value or "", until_at)
+                row = (room, setting, value, config_value or "", applied.until_at, applied.asked_s)
                 self._db.change(
-                    "INSERT OR REPLACE INTO settings (room, setting, value, overrode, until_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO settings (room, setting, value, overrode, until_at, asked_s)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
                     row,
                 )
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from monitor import app, service
 from monitor.broker import DemoBroker
-from monitor.config import Config, HistoryConfig, Loaded, MqttConfig, NodeConfig, RoomConfig
+from monitor.config import Config, HistoryConfig, Loaded, LogConfig, MqttConfig, NodeConfig, RoomConfig
 from monitor.errors import MonitorError
 from monitor.publish import MEMORY, is_retained
 from monitor.records import UNSURE
@@ -141,7 +141,7 @@ def _config(config: Config, port: int, room: RoomConfig) -> Config:
     return Config(
         node=NodeConfig(id="demo"),
         rooms={ROOM: room},
-        log=config.log,
+        log=LogConfig(level=config.log.level),  # a recording is nothing for the household's log of alerts
         model=config.model,
         reason=config.reason,
         mqtt=MqttConfig(host="127.0.0.1", port=port, protocol="3.1.1", discovery=False),

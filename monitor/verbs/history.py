@@ -94,6 +94,7 @@ def _alert_json(alert: PastAlert) -> str:
             "room": alert.room,
             "at": _rfc3339(alert.at),
             "cause": alert.held_by or alert.cause,
+            "due": alert.cause if alert.held_by else None,
             "crying_s": None if alert.crying_s is None else round(alert.crying_s, 2),
         }
     )

@@ -341,14 +341,17 @@ def test_with_no_timer_it_stays_off(rearm: Rearm | None) -> None:
 
 
 def test_a_room_that_is_configured_off_stays_off() -> None:
-    """A room that is off by its configuration has no timer, and OFF does not give it one: nobody switched it."""
-    room = Room(blocks(synth.cry(60)), enabled=False, rearm=Rearm(HOUR_S))
+    """A room that is off by its configuration gets no timer, and none by ON and OFF either."""
+    room = Room(blocks(synth.cry(60)), enabled=False, rearm=Rearm())
     room.turn()
     assert room.applied == []
-    assert switch(room, "OFF") == Applied("nursery", "enabled", "OFF")
+    for value, opened in (("OFF", 0), ("ON", 1), ("OFF", 1)):
+        assert switch(room, value) == Applied("nursery", "enabled", value)
+        room.turn(3)
+        assert room.source.opened == opened
     room.clock.now_s += 1000 * HOUR_S
     room.turn(3)
-    assert room.source.opened == 0
+    assert room.source.opened == 1
 
 
 @pytest.mark.parametrize(
@@ -360,7 +363,7 @@ def test_the_timer_outlives_a_restart(stored_s: float, left_s: float) -> None:
     room = Room(blocks(synth.cry(60)), enabled=False, rearm=Rearm(HOUR_S, 100.0 + stored_s))
     due_s = room.clock.now_s + left_s
     room.collect()
-    assert room.applied == [Applied("nursery", "enabled", "OFF", due_s)]
+    assert room.applied == [Applied("nursery", "enabled", "OFF", due_s, HOUR_S)]
     if left_s:
         room.clock.now_s = due_s - 1
         room.turn()

@@ -88,7 +88,7 @@ def test_an_alert_is_one_line_of_the_log() -> None:
     assert 0 < alert["crying_s"] < 4
     assert (acknowledged["event"], acknowledged["by"]) == ("acknowledged", "Anna")
     assert (test["event"], test["cause"], test["test"], test["episode_id"]) == ("alert", "test", True, None)
-    assert (held["event"], held["cause"], held["held_by"]) == ("alert_held", "repeat", "acknowledged")
+    assert (held["event"], held["cause"], held["due"]) == ("alert_held", "acknowledged", "repeat")
     assert {line["event"] for line in more} <= {"alert_held"}
     assert [event.event_type for event in told_events(told)] == [
         *("cry_started", "alert", "acknowledged", "alert", "cry_ended"),
@@ -99,3 +99,23 @@ def test_an_alert_is_one_line_of_the_log() -> None:
 
 def told_events(told: list[object]) -> list[Event]:
     return [record for record in told if isinstance(record, Event)]
+
+
+def test_an_acknowledgement_of_nothing_is_one_warning() -> None:
+    """Who presses when no cry runs is told so in the log; nothing else comes of it."""
+    reports, inbox = Reports[object](), Inbox()
+    detect = Detect(
+        detector=Detector(MODEL, {"nursery": "normal"}, numbered(), alerts={"nursery": AlertRule()}),
+        queue=SegmentQueue(),
+        inbox=inbox,
+        gates={"nursery": Inbox()},
+        reports=reports,
+    )
+    inbox.put(Command("nursery", "acknowledge", "Anna"))
+    with structlog.testing.capture_logs() as logs:
+        detect.finish()
+        detect.turn()
+    assert [(line["event"], line["log_level"], line["room"]) for line in logs] == [
+        ("acknowledge_ignored", "warning", "nursery")
+    ]
+    assert reports.take_all(0.0) == []

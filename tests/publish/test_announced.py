@@ -252,9 +252,9 @@ def test_a_setting_with_an_end_is_said_and_kept(broker: Mosquitto, recorder: Rec
         recorder.send(f"{ROOM}/snooze/set", b"30")
         wait_until(lambda: service.commands, "the command")
         assert service.commands == [Command("nursery", "snooze", "30")]
-        service.tell(Applied("nursery", "snooze", end, T0 + 2_799.75))
+        service.tell(Applied("nursery", "snooze", end, T0 + 2_799.75, 1_800))
         recorder.wait_for_message(f"{ROOM}/snooze", end.encode())
     again = store(tmp_path)
     assert again.settle({("nursery", "snooze"): "None"}) == {("nursery", "snooze"): end}
-    assert again.until() == {("nursery", "snooze"): T0 + 2_799.75}
+    assert again.until() == {("nursery", "snooze"): (T0 + 2_799.75, 1_800)}
     again.close()

@@ -16,6 +16,7 @@ from monitor.publish.interrupted import interrupted
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key
 from monitor.publish.tonight import Cry, Night
+from monitor.records import Applied
 
 DAY_S = 86_400.0
 
@@ -126,9 +127,9 @@ def test_settings_follow_the_rule_over_a_restart(store: Store, path: Path) -> No
     """A setting stands until the configuration is edited; then it is gone for good."""
     key, enabled = ("nursery", "sensitivity"), ("nursery", "enabled")
     store.settle({key: "normal", enabled: "ON"})  # type: ignore[dict-item]
-    store.write_setting("nursery", "sensitivity", "high")
-    store.write_setting("nursery", "enabled", "OFF")
-    store.write_setting("nursery", "enabled", "ON")
+    store.write_setting(Applied("nursery", "sensitivity", "high"))
+    store.write_setting(Applied("nursery", "enabled", "OFF"))
+    store.write_setting(Applied("nursery", "enabled", "ON"))
     store.close()
     for configured, expected in (("normal", "high"), ("low", "low"), ("normal", "normal")):
         again = Store(path)
@@ -160,18 +161,18 @@ def test_the_past_is_forgotten(store: Store) -> None:
 
 
 def test_a_setting_is_kept_with_its_end(store: Store, path: Path) -> None:
-    """When a setting ends by itself survives a restart; it goes with the setting that the configuration wins over."""
+    """A setting's end, and how long was asked for, survive a restart, and go where the configuration wins."""
     configured = {SNOOZE: "None", ENABLED: "ON"}
     store.settle(configured)
     assert store.until() == {}
-    store.write_setting("nursery", "snooze", "2026-09-21T15:00:00.000Z", T0 + 2_800)
-    store.write_setting("nursery", "enabled", "OFF", T0 + 43_200)
-    store.write_setting("attic", "enabled", "OFF", T0 + 43_200)
+    store.write_setting(Applied("nursery", "snooze", "2026-09-21T15:00:00.000Z", T0 + 2_800, 3_600))
+    store.write_setting(Applied("nursery", "enabled", "OFF", T0 + 43_200, 43_200))
+    store.write_setting(Applied("attic", "enabled", "OFF", T0 + 43_200, 43_200))
     store.close()
     again = Store(path)
     assert again.settle(configured) == {SNOOZE: "2026-09-21T15:00:00.000Z", ENABLED: "OFF"}
-    assert again.until() == {SNOOZE: T0 + 2_800, ENABLED: T0 + 43_200}
-    again.write_setting("nursery", "snooze", "None")
+    assert again.until() == {SNOOZE: (T0 + 2_800, 3_600), ENABLED: (T0 + 43_200, 43_200)}
+    again.write_setting(Applied("nursery", "snooze", "None"))
     again.settle({SNOOZE: "None", ENABLED: "OFF"})
     assert again.until() == {}
     again.close()

@@ -101,6 +101,7 @@ def test_alerts_stand_among_the_episodes(path: Path, capsys: pytest.CaptureFixtu
     ]
     assert lines[2] == {
         "event_type": "alert_held",
+        "due": "repeat",
         "episode_id": "e1",
         "room": "nursery",
         "at": "2026-09-21T14:14:00.250Z",
