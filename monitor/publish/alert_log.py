@@ -1,15 +1,20 @@
 """A JSON line for every alert, sent or held back, in a file of its own. One that cannot be written stops none."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from monitor.errors import StoreError
+from monitor.publish.history import EVERY
 from monitor.publish.messages import time_of, to_json
 from monitor.records import AlertHeld, Event
 
 log = structlog.get_logger()
+
+_FIX: Final = "see that the folder is there and can be written, and the disk is not full; alerts still go out"
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 """Appended, so that others may write or empty it beside us; not waited for, should it be a pipe without a reader."""
@@ -24,19 +29,38 @@ class AlertLog:
         self._failures = 0
 
     def write(self, record: Event | AlertHeld) -> None:
-        """Append an alert. Never raises: the first failure is a warning, and so is the first line after it no more."""
+        """Append an alert. Never raises: the first failure in a row is a warning, and then each 100th."""
         try:
             self._append(to_json(_line(record)) + b"\n")
         except OSError as error:
             self.close()
             self._failures += 1
-            if self._failures == 1:
-                fix = "see that the folder is there and can be written, and the disk is not full; alerts still go out"
-                log.warning("alert_log_failed", path=str(self.path), err=str(error), fix=fix)
+            if self._failures % EVERY == 1:
+                log.warning("alert_log_failed", path=str(self.path), err=str(error), lost=self._failures, fix=_FIX)
             return
         if self._failures:
             log.info("alert_log_works_again", path=str(self.path), lost=self._failures)
             self._failures = 0
+
+    def try_to_append(self) -> bool:
+        """Return whether the file is there; a missing one is not made: of another user, it would be none for us.
+
+        Raises:
+            StoreError: It cannot be appended to, or not be made.
+        """
+        try:
+            os.close(os.open(self.path, _FLAGS & ~os.O_CREAT))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(str(self.path), f"cannot be appended to: {error}", _FIX) from error
+        else:
+            return True
+        try:
+            with tempfile.TemporaryFile(dir=self.path.parent):
+                return False
+        except OSError as error:
+            raise StoreError(str(self.path.parent), f"cannot be written: {error}", _FIX) from error
 
     def close(self) -> None:
         """Close the file; again is no error."""

@@ -18,7 +18,7 @@ from monitor.assembly import broker_of, source_of
 from monitor.capture import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, AudioSource, Segmenter, SourceEnded
 from monitor.config import Config, Loaded, MqttConfig, RoomConfig
 from monitor.errors import MonitorError, SourceError, StoreError
-from monitor.publish import Messages, Probe, past_episodes, try_to_write
+from monitor.publish import AlertLog, Messages, Probe, past_episodes, try_to_write
 from monitor.records import RING_S, SAMPLE_RATE_HZ, Samples
 from monitor.service import redact
 from monitor.verbs.files import load_cry_model, load_reasons
@@ -82,6 +82,9 @@ def _examine(loaded: Loaded, open_source: Callable[[RoomConfig], AudioSource]) -
         yield from _room(room_id, room, open_source)
     yield from _broker(config)
     yield _check("history", lambda: _history(config.history.path))
+    alerts = config.log.alerts
+    if alerts is not None:
+        yield _check("alert log", lambda: _alert_log(alerts))
     yield _check("disk", lambda: _disk(config.history.path))
 
 
@@ -185,6 +188,11 @@ def _history(path: Path) -> str:
         fix = "make the folder writable for this user, or set history.path"
         raise StoreError(str(folder), f"cannot be written: {error}", fix) from error
     return f"{path}: not there yet; {folder} can be written"
+
+
+def _alert_log(path: Path) -> str:
+    there = AlertLog(path).try_to_append()
+    return f"{path}: can be appended to" if there else f"{path}: not there yet; {path.parent} can be written"
 
 
 def _disk(path: Path) -> str:

@@ -62,18 +62,19 @@ def test_a_file_that_was_emptied_goes_on(alert_log: AlertLog, path: Path) -> Non
     assert [line["episode_id"] for line in lines(path)] == ["e2"]
 
 
-def test_a_missing_folder_is_one_warning(tmp_path: Path) -> None:
-    """However many alerts there are; when it is there, the lines come."""
+def test_a_missing_folder_is_a_warning(tmp_path: Path) -> None:
+    """The first time and each 100th, with how many are lost; when it is there, the lines come."""
     alert_log = AlertLog(tmp_path / "absent" / "alerts.jsonl")
     with structlog.testing.capture_logs() as logs:
-        for number in range(3):
+        for number in range(102):
             alert_log.write(alert(number))
         (tmp_path / "absent").mkdir()
         alert_log.write(alert(4))
         alert_log.write(alert(5))
-    assert [(line["event"], line["log_level"]) for line in logs] == [
-        ("alert_log_failed", "warning"),
-        ("alert_log_works_again", "info"),
+    assert [(line["event"], line["log_level"], line["lost"]) for line in logs] == [
+        ("alert_log_failed", "warning", 1),
+        ("alert_log_failed", "warning", 101),
+        ("alert_log_works_again", "info", 102),
     ]
     assert len(lines(alert_log.path)) == 2
     alert_log.close()

@@ -265,6 +265,25 @@ def test_an_existing_history_is_tried(examine: Doctor, tmp_path: Path) -> None:
     assert "cannot be written" in fails(examine(free_port(), "history.path=/proc/history.db")[1])["history"]
 
 
+def test_an_alert_log_is_tried(examine: Doctor, tmp_path: Path) -> None:
+    """Where one is wanted: appended to without a trace, not made where it is missing, and told where it cannot be."""
+    path = tmp_path / "alerts.jsonl"
+
+    def found(at: Path) -> tuple[str, str]:
+        return examine(free_port(), f"log.alerts={at}")[1]["alert log"]
+
+    assert "alert log" not in examine(free_port())[1]
+    assert found(path) == ("ok", f"{path}: not there yet; {tmp_path} can be written")
+    assert list(tmp_path.glob("*.jsonl")) == []
+    path.write_text("{}\n")
+    assert found(path) == ("ok", f"{path}: can be appended to")
+    assert path.read_text() == "{}\n"
+    for wrong in (tmp_path, tmp_path / "absent" / "alerts.jsonl", Path("/proc/alerts.jsonl")):
+        verdict, told = found(wrong)
+        assert verdict == "FAIL"
+        assert "see that the folder is there" in told
+
+
 def test_too_little_space_fails(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk with less space than the history may need fails, with both figures."""
     monkeypatch.setattr("monitor.verbs.doctor.FREE_BYTES", 10**18)
