@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,10 @@ class Answering(Service):
 
     def _deliver(self, command: Command) -> bool:
         if command.setting == "test_alert":
-            self.tell(event("alert", room=command.room, cause="first"), rehearsed(room=command.room))
+            now = time.time()
+            self.tell(
+                event("alert", room=command.room, cause="first", at=now), rehearsed(room=command.room, at=now - 1.5)
+            )
         return super()._deliver(command)
 
 
@@ -75,6 +79,30 @@ def test_no_answer_is_an_error(broker: Mosquitto, service: Service) -> None:
         with pytest.raises(DeliveryError, match=r"the service runs, and no test alert comes on cry/home/nursery/event"):
             rehearsal.alert("nursery", within_s=0.5)
     assert service.commands == [Command("nursery", "test_alert", "")]
+
+
+def test_an_answer_to_another_time_is_none(broker: Mosquitto, recorder: Recorder) -> None:
+    """A test alert that comes late, or was made before anybody asked, does not count, and neither does nonsense."""
+    messages = Messages("cry", "home", ["nursery"])
+    now = time.time()
+    said = [
+        messages.event(rehearsed(at=now), late=True).payload,
+        messages.event(rehearsed(at=now - 60)).payload,
+        *(b"", b"{}", b"[]", b"1", b'{"event_type": "alert", "test": true, "late": false, "at": 5}'),
+    ]
+    recorder.send(STATUS, b"online", retain=True)
+
+    def wall() -> float:
+        """It listens by now, and asks next."""
+        for payload in said:
+            recorder.send("cry/home/nursery/event", payload)
+        return now
+
+    with Rehearsal(Broker("127.0.0.1", broker.port), messages, wall=wall) as rehearsal:
+        rehearsal.log_in()
+        with pytest.raises(DeliveryError, match="no test alert comes"):
+            rehearsal.alert("nursery", within_s=0.5)
+    assert recorder.topics().count("cry/home/nursery/event") == len(said)
 
 
 @pytest.mark.parametrize(("status", "fault"), [(None, "nothing on cry/home/status"), (b"offline", "says offline")])
