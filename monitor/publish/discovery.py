@@ -21,6 +21,10 @@ class Discovery:
         rooms: What people call each room, by its id.
         categories: The causes that the reason model can name.
         version: This service's.
+        announce: False: nothing is said of what there is; a room that is configured no more is cleared all the same.
+
+    Attributes:
+        birth_topic: Where Home Assistant says that it has begun; None where it is not told anything.
     """
 
     def __init__(
@@ -32,8 +36,10 @@ class Discovery:
         rooms: Mapping[str, str],
         categories: Sequence[str],
         version: str,
+        announce: bool = True,
     ) -> None:
-        self.birth_topic = f"{prefix}/status"
+        self.birth_topic = f"{prefix}/status" if announce else None
+        self._announce = announce
         self._prefix = prefix
         self._base = base
         self._node_id = node_id
@@ -42,7 +48,9 @@ class Discovery:
         self._version = version
 
     def messages(self) -> list[Message]:
-        """Return one message a device: the node first, since the rooms name it."""
+        """Return one message a device: the node first, since the rooms name it. None where nothing is announced."""
+        if not self._announce:
+            return []
         return [self.node(), *(self.room(room) for room in self._rooms)]
 
     def node(self) -> Message:

@@ -7,8 +7,8 @@ import structlog
 
 from monitor.publish.commands import Commands, Refusal
 from monitor.publish.discovery import Discovery
-from monitor.publish.history import History
-from monitor.publish.messages import FEEDBACK, ONLINE, Message, Messages, time_of
+from monitor.publish.history import UNREADABLE, History
+from monitor.publish.messages import FEEDBACK, NONE, ONLINE, Message, Messages, time_of
 from monitor.publish.picture import Picture
 from monitor.publish.reports import Incoming
 from monitor.publish.room import Now
@@ -51,8 +51,8 @@ class Door:
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The filters of all that we listen to."""
-        birth = () if self._discovery is None else (self._discovery.birth_topic,)
-        return (*self._messages.subscriptions, *birth)
+        birth = None if self._discovery is None else self._discovery.birth_topic
+        return (*self._messages.subscriptions, *(() if birth is None else (birth,)))
 
     def is_birth(self, incoming: Incoming) -> bool:
         """Return whether Home Assistant says that it has just started; a retained word is one from before."""
@@ -86,6 +86,8 @@ class Door:
 
     def remember(self) -> None:
         """Take up what was told before this start; it is said at the next connect."""
+        for room in self._messages.rooms:  # else an answer to a cry of before would stand at the broker
+            self._picture.note(room, FEEDBACK, NONE)
         feedback, care = self._history.notes()
         for room, value in feedback.items():
             self._picture.note(room, FEEDBACK, value)
@@ -113,18 +115,19 @@ class Door:
         return self._picture.note(command.room, name, told if before is None else max(before, told))
 
     def _on_feedback(self, topic: str, command: Command, now: Now) -> list[Message]:
-        episode_id = self._episode_meant(command)
-        if episode_id is None:
+        latest = self._picture.latest_episode(command.room) or self._history.find_episode(command.room, None)
+        episode_id = latest
+        if command.episode_id not in (None, latest):
+            episode_id = self._history.find_episode(command.room, command.episode_id)
+        if episode_id is None or episode_id == UNREADABLE:
             fault = "no episode with that id" if command.episode_id else "there was no cry yet"
-            log.warning("command_refused", topic=topic, err=f"{topic}: {fault}", fix="see the event's episode_id")
+            fix = "see the event's episode_id"
+            if episode_id == UNREADABLE:
+                fault, fix = "the history cannot be read, so nobody knows the cry", "cry-monitor doctor"
+            log.warning("command_refused", topic=topic, err=f"{topic}: {fault}", fix=fix)
             return []
         if not self._hand_over(topic, replace(command, episode_id=episode_id)):
             return []
         self._history.keep_feedback(command.room, episode_id, command.value, now.at, now.monotonic_s)
-        return self._picture.note(command.room, FEEDBACK, command.value)
-
-    def _episode_meant(self, command: Command) -> str | None:
-        latest = self._picture.latest_episode(command.room)
-        if latest is not None and command.episode_id in (None, latest):
-            return latest
-        return self._history.find_episode(command.room, command.episode_id)
+        # What is said is the answer to the latest cry; one to another is kept.
+        return self._picture.note(command.room, FEEDBACK, command.value) if episode_id == latest else []

@@ -21,6 +21,9 @@ log = structlog.get_logger()
 EVERY: Final = 100
 """A failure is a WARNING the first time, and then each 100th."""
 
+UNREADABLE: Final = ""
+"""An episode's id where it cannot be looked up; no episode has it."""
+
 _REST_S: Final = 1.0
 _WAITING_AT_MOST: Final = 1_000
 _FORGET_EVERY_S: Final = 86_400.0
@@ -84,8 +87,9 @@ class History:
         self._write(lambda store: store.write_feedback(room, episode_id, value, at), now_s)
 
     def find_episode(self, room: str, episode_id: str | None) -> str | None:
-        """Return this id where it is an episode of the room, of None the latest; None too where it cannot be read."""
-        return self._read(lambda store: store.find_episode(room, episode_id), None)
+        """Return this id where it is an episode of the room, of None the latest; else None, or `UNREADABLE`."""
+        unread: str | None = UNREADABLE
+        return self._read(lambda store: store.find_episode(room, episode_id), unread)
 
     def notes(self) -> tuple[dict[str, str], dict[tuple[str, str], float]]:
         """Return each room's last feedback, and when each kind of care was last given in it."""

@@ -202,10 +202,11 @@ class Store:
             self._db.change("INSERT INTO feedback VALUES (?, ?, ?, ?)", (episode_id, room, value, at))
 
     def last_feedback(self) -> dict[str, str]:
-        """Return the last answer of each room that was given since its latest episode began."""
+        """Return the last answer to the latest episode of each room; one to an older episode is none."""
         rows = self._db.rows(
-            """SELECT room, value, max(at) FROM feedback AS given WHERE at >= coalesce(
-                (SELECT max(started_at) FROM episodes WHERE episodes.room = given.room), 0.0) GROUP BY room"""
+            """SELECT room, value, max(at) FROM feedback AS given WHERE episode_id =
+                (SELECT episode_id FROM episodes WHERE episodes.room = given.room ORDER BY started_at DESC LIMIT 1)
+            GROUP BY room"""
         )
         return {row["room"]: row["value"] for row in rows}
 

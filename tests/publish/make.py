@@ -62,7 +62,7 @@ def held(**changes: object) -> AlertHeld:
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # a wrong one fails its test
 
 
-def discovery(*rooms: str) -> Discovery:
+def discovery(*rooms: str, announce: bool = True) -> Discovery:
     """Return what Home Assistant is told of node `home` and these rooms."""
     return Discovery(
         prefix="homeassistant",
@@ -71,6 +71,7 @@ def discovery(*rooms: str) -> Discovery:
         rooms={room: room.title() for room in rooms or ("nursery",)},
         categories=CATEGORIES,
         version="0.1.0",
+        announce=announce,
     )
 
 

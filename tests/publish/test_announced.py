@@ -1,6 +1,8 @@
 """Home Assistant and people's notes, over a real broker: what is said to the one, and what becomes of the other."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,7 @@ def test_home_assistant_is_told_first(broker: Mosquitto, recorder: Recorder) -> 
         recorder.wait_for_message(STATUS, b"online")
         told = order(recorder.received)
     assert told[: told.index("online") + 1] == [
-        *("config", "enabled", "sensitivity", "state", "availability", "event"),
+        *("config", "enabled", "sensitivity", "feedback", "state", "availability", "event"),
         *("tonight", "summary", "health", "online"),
     ]
     assert all(message.retain for message in recorder.received if message.topic == DEVICE)
@@ -79,7 +81,18 @@ def test_a_home_assistant_that_begins_is_told_everything(broker: Mosquitto, reco
         recorder.send(BIRTH, b"online")
         recorder.wait_for_message(STATUS, b"online")
         assert order(recorder.received) == [
-            *("config", "enabled", "sensitivity", "state", "availability", "tonight", "summary", "health", "online"),
+            *(
+                "config",
+                "enabled",
+                "sensitivity",
+                "feedback",
+                "state",
+                "availability",
+                "tonight",
+                "summary",
+                "health",
+                "online",
+            ),
         ]
         assert [m.topic for m in recorder.received].count(STATUS) == 1
 
@@ -110,6 +123,26 @@ def test_a_room_that_was_taken_out_vanishes(broker: Mosquitto, recorder: Recorde
         kept = [m.topic for m in later.received if m.retain]
     assert not [topic for topic in kept if "attic" in topic]
     assert DEVICE in kept
+
+
+def test_a_room_that_was_taken_out_vanishes_without_discovery_too(broker: Mosquitto, recorder: Recorder) -> None:
+    """What was announced of it once is cleared; of what there is nothing is said, and no birth is listened to."""
+    attic = "homeassistant/device/cry_home_attic/config"
+    with Service(port=broker.port, rooms=["attic", "nursery"], announced=discovery("attic", "nursery")) as service:
+        service.tell(health(room="attic"))
+        recorder.wait_for_message("cry/home/attic/availability", b"online")
+    recorder.clear()
+    with Service(port=broker.port, announced=discovery(announce=False)) as service:
+        recorder.wait_for_message("cry/home/attic/availability", b"")
+        ready(service, recorder)
+        before = recorder.topics().count(STATUS)
+        recorder.send(BIRTH, b"online")
+        service.tell(event("cry_started"))
+        recorder.wait_for_message(f"{ROOM}/event")
+        assert recorder.topics().count(STATUS) == before
+    assert [(m.topic, m.payload) for m in recorder.received if m.topic.startswith("homeassistant/device")] == [
+        (attic, b"")
+    ]
 
 
 def test_an_alert_goes_out_is_kept_and_logged(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
@@ -211,18 +244,46 @@ def test_feedback_is_of_the_running_else_of_the_latest_cry(
         recorder.send(f"{ROOM}/feedback/set", b"not_a_cry")
         recorder.wait_for_message(f"{ROOM}/feedback", b"not_a_cry")
         recorder.send(f"{ROOM}/feedback/set", b'{"value": "hungry", "episode_id": "e1"}')
-        recorder.wait_for_message(f"{ROOM}/feedback", b"hungry")
+        wait_until(lambda: len(service.commands) == 2, "the answer to the older one")
         assert service.commands == [
             Command("nursery", "feedback", "not_a_cry", episode_id="e2"),
             Command("nursery", "feedback", "hungry", episode_id="e1"),
         ]
-    recorder.clear()
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        kept = db.execute("SELECT episode_id, value FROM feedback ORDER BY rowid").fetchall()
+    assert kept == [("e2", "not_a_cry"), ("e1", "hungry")]
     with Service(port=broker.port, store=store(tmp_path)) as service:
         ready(service, recorder)
-        recorder.wait_for_message(f"{ROOM}/feedback", b"hungry")
         recorder.send(f"{ROOM}/feedback/set", b"tired")
         recorder.wait_for_message(f"{ROOM}/feedback", b"tired")
         assert service.commands[-1].episode_id == "e2"
+    said = [m.payload for m in recorder.received if m.topic == f"{ROOM}/feedback"]
+    assert said == [b"None", b"not_a_cry", b"not_a_cry", b"tired"]
+
+
+def test_an_answer_of_before_does_not_stay(broker: Mosquitto, recorder: Recorder) -> None:
+    """What the broker kept of a cry that the history does not know goes at the next connect."""
+    recorder.send(f"{ROOM}/feedback", b"hungry", retain=True)
+    with Service(port=broker.port):
+        recorder.wait_for_message(f"{ROOM}/feedback", b"None")
+
+
+def test_a_history_that_cannot_be_read_knows_no_cry(broker: Mosquitto, recorder: Recorder) -> None:
+    """Without one an answer to an older cry is refused, and says so; the latest since the start can be answered."""
+    with structlog.testing.capture_logs() as logs, Service(port=broker.port, history_failing=True) as service:
+        ready(service, recorder)
+        recorder.send(f"{ROOM}/feedback/set", b"hungry")
+        recorder.send(f"{ROOM}/feedback/set", b'{"value": "hungry", "episode_id": "e1"}')
+        wait_until(lambda: len(refused(logs)) == 2, "the warnings")
+        service.tell(health(), event("cry_started"))
+        recorder.wait_for_message(f"{ROOM}/event")
+        recorder.send(f"{ROOM}/feedback/set", b"hungry")
+        recorder.wait_for_message(f"{ROOM}/feedback", b"hungry")
+    assert all("the history cannot be read" in err for err in refused(logs))
+
+
+def refused(logs: list[structlog.typing.EventDict]) -> list[str]:
+    return [line["err"] for line in logs if line["event"] == "command_refused"]
 
 
 def test_feedback_on_nothing_changes_nothing(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
@@ -238,9 +299,11 @@ def test_feedback_on_nothing_changes_nothing(broker: Mosquitto, recorder: Record
             recorder.send("cry/home/attic/feedback/set", b'{"value": "hungry", "episode_id": "e1"}')
             service.allow(0)
             recorder.send(f"{ROOM}/feedback/set", b"hungry")
-            wait_until(lambda: [line["event"] for line in logs].count("command_refused") == 4, "the warnings")
+            wait_until(lambda: len(refused(logs)) == 4, "the warnings")
             assert service.commands == []
-    assert not [topic for topic in recorder.topics() if topic.endswith("/feedback")]
+    faults = ["no episode with that id", "there was no cry yet", "no episode with that id", "too many commands wait"]
+    assert [err.rpartition(": ")[2] for err in refused(logs)] == faults
+    assert {m.payload for m in recorder.received if m.topic.endswith("/feedback")} == {b"None"}
 
 
 def test_a_setting_with_an_end_is_said_and_kept(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:

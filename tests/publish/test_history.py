@@ -8,7 +8,7 @@ import structlog
 from publish.make import T0, event, held
 
 from monitor.publish import Store
-from monitor.publish.history import History
+from monitor.publish.history import UNREADABLE, History
 from monitor.publish.tonight import Night
 from monitor.records import Applied
 
@@ -65,7 +65,7 @@ def test_without_a_store_nothing_is_written_and_nothing_fails() -> None:
     history.held(held(), 1.0)
     history.keep_care("nursery", "fed", T0, 1.0)
     history.keep_feedback("nursery", "e1", "hungry", T0, 1.0)
-    assert history.find_episode("nursery", None) is None
+    assert history.find_episode("nursery", None) == UNREADABLE
     assert history.notes() == ({}, {})
     assert history.night(T0) == Night()
     history.tick(2.0, T0)

@@ -210,7 +210,7 @@ def test_the_night_is_counted_from_the_history(store: Store) -> None:
 
 
 def test_what_people_tell_is_kept(store: Store) -> None:
-    """Care with its latest time; an answer until the next cry begins; the same again changes nothing."""
+    """Care with its latest time; the answer to the latest cry and no older one; the same again changes nothing."""
     for at in (T0, T0 + 60, T0 + 60, T0 + 30):
         store.write_care("nursery", "fed", at)
     assert store.last_care() == {("nursery", "fed"): T0 + 60}
@@ -220,6 +220,10 @@ def test_what_people_tell_is_kept(store: Store) -> None:
     assert store.last_feedback() == {"nursery": "hungry"}
     store.append(event("cry_started", 2, started_at=T0 + 100))
     assert store.last_feedback() == {}
+    store.write_feedback("nursery", "e1", "tired", T0 + 200)
+    assert store.last_feedback() == {}
+    store.write_feedback("nursery", "e2", "hungry", T0 + 150)
+    assert store.last_feedback() == {"nursery": "hungry"}
 
 
 def test_an_episode_is_found_in_its_room(store: Store) -> None:
