@@ -73,14 +73,15 @@ def test_online_is_said_last(broker: Mosquitto, recorder: Recorder) -> None:
     order = [name for name in order if name not in {"tonight", "summary"}]
     # Each room's two settings stand side by side.
     assert [name for name in order if name not in {"enabled", "sensitivity"}] == [
+        "feedback",
         "state",
         "availability",
         "event",
         "health",
     ]
-    assert names.index("state") == 24
+    assert names.index("state") == 36
     assert names.count("event") == 30
-    assert names[:24] == ["enabled", "sensitivity"] * 12
+    assert names[:36] == [*["enabled", "sensitivity"] * 12, *["feedback"] * 12]
 
 
 def test_a_loss_is_told_in_order(broker: Mosquitto, recorder: Recorder) -> None:
