@@ -66,8 +66,8 @@ def test_as_many_folds_as_the_rarest_cause_has_households() -> None:
 @pytest.mark.parametrize(
     ("few", "said"),
     [
-        (made(hungry=5, tired=1), "'tired' are of one household, home 0"),
-        (made(hungry=2, tired=2), "of one household, home"),
+        (made(hungry=5, tired=1), "'tired' are of one household, or one clip 0"),
+        (made(hungry=2, tired=2), "of one household, or one clip"),
     ],
 )
 def test_what_cannot_be_kept_apart_is_named(few: list[CauseClip], said: str) -> None:
