@@ -50,12 +50,15 @@ _LEVEL: Final[Options] = {**_MEASURED, "unit_of_measurement": "dBFS", "icon": "m
 
 EVER: Final = frozenset(
     {
-        *("cry", "enabled", "sensitivity", "alert_after", "snooze_15", "snooze_30", "snooze_60", "snooze_off"),
+        *("enabled", "sensitivity", "alert_after", "snooze_15", "snooze_30", "snooze_60", "snooze_off"),
         *("snoozed_until", "on_my_way", "false_alarm", "feedback", *CARE, "hearing", "problem", "test_alert"),
     }
 )
-"""Components that are there while the service is: what matters most when the microphone is gone. An event is among
-them: a test reaches a room that is off, and no microphone that comes back looks like a cry."""
+"""Components that are there while the service is: what matters most when the microphone is gone."""
+
+ALWAYS: Final = "cry"
+"""The component that hangs on nothing of ours: on a connect the events that waited are said before `online`, and one
+that came to an unavailable entity would go under in its coming back."""
 
 
 def of_a_room(base: str, node: str, room: str, categories: Sequence[str]) -> Components:
@@ -93,7 +96,8 @@ def of_a_room(base: str, node: str, room: str, categories: Sequence[str]) -> Com
         _entity("confidence", "sensor", "Confidence", _read(state, "confidence"), _HIDDEN, _MEASURED, _FRESH),
     ]
     follows = {"availability": [_availability(f"{base}/status")]}
-    return _by_key(table, f"cry_{node}_{room}", dict.fromkeys(EVER, follows))
+    nothing: Options = {"availability": []}
+    return _by_key(table, f"cry_{node}_{room}", {**dict.fromkeys(EVER, follows), ALWAYS: nothing})
 
 
 def of_the_node(base: str, node: str) -> Components:

@@ -1,8 +1,12 @@
 """The whole service and a real Home Assistant on one broker: what a parent sees and presses."""
 
 import itertools
+import re
+import signal
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 import synth
+import yaml  # type: ignore[import-untyped]  # only here, and no types of it are installed
 from e2e.home_assistant import HomeAssistant, State
-from e2e.service import Service, room
-from mqtt_broker import Mosquitto, Recorder
+from e2e.service import REPOSITORY, Service, room
+from mqtt_broker import Mosquitto, Recorder, wait_until
 
-from monitor.publish.components import of_a_room, of_the_node
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
 pytestmark = [pytest.mark.broker, pytest.mark.home_assistant]
@@ -30,6 +34,34 @@ CYCLE_S = 40.0
 """A recording's turn and more: in it a cry begins and ends."""
 
 SPEED = 4.0
+
+GUIDE = (REPOSITORY / "docs" / "home-assistant.md").read_text(encoding="utf-8")
+
+
+def promised(device: str) -> set[str]:
+    """Return the components that the guide names of the room or the node."""
+    section = re.search(rf"^## What appears: the {device}\n(.*?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
+    assert section
+    return set(re.findall(r"^\| `(\w+)` \|", section[1], re.MULTILINE))
+
+
+def automations(**instead: str) -> list[dict[str, Any]]:
+    """Return the guide's automations, word for word but for what stands `instead` of a part, and who is notified.
+
+    A notification of the phone `tonight`, `other` or `anna` is one in Home Assistant, `tonight-<event_id>` and so on.
+    """
+    text = re.sub(
+        r'"?notify\.mobile_app_(?:\{\{ )?(\w+)(?: \}\})?"?\n( +)data:\n',
+        r"persistent_notification.create\n\2data:\n"
+        r"\2  notification_id: \1-{{ trigger.to_state.attributes.event_id | default('deaf') }}\n",
+        GUIDE,
+    )
+    for old, new in instead.items():
+        assert old in text
+        text = text.replace(old, new)
+    assert "notify." not in text
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [yaml.safe_load(block) | {"id": f"guide_{number}"} for number, block in enumerate(blocks)]
 
 
 def recording(folder: Path, name: str, *parts: Samples) -> Path:
@@ -56,9 +88,10 @@ class Home:
 
     def wanted(self) -> set[str]:
         """The unique ids of all that there should be."""
-        base = f"cry/{self.node}"
-        room_, node = of_a_room(base, self.node, "nursery", ()), of_the_node(base, self.node)
-        return {f"{self._room}_{key}" for key in room_} | {f"cry_{self.node}_{key}" for key in node}
+        in_room, in_node = promised("room"), promised("node")
+        assert {"crying", "cry", "hearing"} <= in_room
+        assert "status" in in_node
+        return {f"{self._room}_{key}" for key in in_room} | {f"cry_{self.node}_{key}" for key in in_node}
 
     def id(self, component: str) -> str:
         """The entity id of a component of the room."""
@@ -307,6 +340,116 @@ def test_two_phones(
         after = told[told.index("acknowledged") + 1 :]
         assert after[0] == "hard_limit"
         home.until("alert", "on")
+        service.stop()
+
+
+def follow_the_guide(house: HomeAssistant, **instead: str) -> None:
+    """Replace the automations by the guide's, with no notification of before."""
+    house.automate(*automations(**instead))
+    house.call("persistent_notification", "dismiss_all")
+
+
+def undelivered(history: Path) -> list[str]:
+    """Return the ids of the alerts that wait for the broker."""
+    with closing(sqlite3.connect(f"file:{history}?mode=ro", uri=True)) as db:
+        rows = db.execute("SELECT event_id FROM events WHERE event_type = 'alert' AND delivered_at IS NULL ORDER BY at")
+        return [row[0] for row in rows]
+
+
+def test_the_guide_wakes_a_parent(
+    home_assistant: HomeAssistant,
+    house_broker: Mosquitto,
+    tmp_path: Path,
+    long_crying: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its first automation as it stands: a cry tells one parent, and an alert that waited for the broker both."""
+    monkeypatch.setenv("CRY_ROOMS__NURSERY__ALERT__REPEAT_AFTER_S", "50")
+    home = Home(home_assistant, "home")
+    follow_the_guide(home_assistant)
+    with Service(tmp_path, port=house_broker.port, rooms={"nursery": room(long_crying, speed=5.0)}) as service:
+        home.until_right("all entities")
+        home_assistant.until(lambda _: home_assistant.notifications(), "a notification")
+        [(first, told)] = home_assistant.notifications().items()
+        assert (first[:8], told["title"]) == ("tonight-", "The baby cries")
+
+        wait_until(lambda: not undelivered(tmp_path / "home.db"), "the broker's word for it")
+        house_broker.kill()
+        home.until("cry", "unavailable")
+        wait_until(lambda: undelivered(tmp_path / "home.db"), "an alert waits", CYCLE_S)
+        waiting = undelivered(tmp_path / "home.db")[0]
+        service.signal(signal.SIGSTOP)  # so that Home Assistant is first at the broker: it hears nothing of before
+        house_broker.start()
+        with closing(Recorder(house_broker.port, "homeassistant/status")) as birth:
+            birth.wait_for(lambda all_: any(m.payload == b"online" for m in all_), "it listens", AGAIN_S)
+        service.signal(signal.SIGCONT)
+        home_assistant.until(
+            lambda _: {f"tonight-{waiting}", f"other-{waiting}"} <= home_assistant.notifications().keys(),
+            f"{waiting} is told to both",
+            AGAIN_S,
+        )
+        service.stop()
+
+
+def test_the_guide_tells_nothing_twice(
+    home_assistant: HomeAssistant, house_broker: Mosquitto, tmp_path: Path, quiet: Path
+) -> None:
+    """An alert of a moment ago is told once, though Home Assistant starts again and shows it anew."""
+    home = Home(home_assistant, "home")
+    follow_the_guide(home_assistant)
+    with Service(tmp_path, port=house_broker.port, rooms={"nursery": room(quiet, loop=True, speed=1.0)}) as service:
+        home.until_right("all entities")
+        home.press("test_alert")
+        home_assistant.until(lambda _: home_assistant.notifications(), "a notification")
+        [told] = home_assistant.notifications().values()
+        assert told["title"] == "A test"
+        before = home_assistant.entity(home.id("cry"))
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(before.state)).total_seconds()
+        assert age_s < AGAIN_S
+        home_assistant.restart()
+        home.until_right("after Home Assistant", AGAIN_S)
+        again = home_assistant.entity(home.id("cry"))
+        assert (again.state, again.attributes["event_id"]) == (before.state, before.attributes["event_id"])
+        assert home_assistant.notifications() == {}  # they do not outlive a restart: one would be a new one
+        home.press("test_alert")
+        home_assistant.until(lambda _: home_assistant.notifications(), "the next one is told")
+        service.stop()
+
+
+def test_the_guide_tells_of_a_deaf_room(home_assistant: HomeAssistant, house_broker: Mosquitto, tmp_path: Path) -> None:
+    """Its second automation, with a shorter wait: a room that is heard no more is told of, with the reason."""
+    home = Home(home_assistant, "home")
+    follow_the_guide(home_assistant, **{'for: "00:01:00"': 'for: "00:00:02"'})
+    path = recording(tmp_path, "ended", synth.noise(8))
+    with Service(tmp_path, port=house_broker.port, rooms={"nursery": room(path, speed=1.0)}) as service:
+        home.until("hearing", "on")
+        home.until("hearing", "off", CYCLE_S)
+        home_assistant.until(lambda _: home_assistant.notifications(), "it is told")
+        [told] = home_assistant.notifications().values()
+        assert told["message"] == "The nursery is not heard: source_ended"
+        service.stop()
+    home_assistant.automate()
+
+
+def test_what_a_parent_answers_is_taken(
+    home_assistant: HomeAssistant, house_broker: Mosquitto, tmp_path: Path, long_crying: Path
+) -> None:
+    """While it cries: `false_alarm` ends the alert, and what it was reads back, as does another answer."""
+    home = Home(home_assistant, "answers")
+    with Service(
+        tmp_path, port=house_broker.port, node="answers", rooms={"nursery": room(long_crying, speed=2.0)}
+    ) as service:
+        home.until_right("all entities")
+        home.until("alert", "on")
+        assert home.state("feedback") == "unknown"
+        home.press("false_alarm")
+        home.until("alert", "off")
+        home.until("feedback", "not_a_cry")
+        assert home.state("crying") == "on"
+        other = home_assistant.entity(home.id("feedback")).attributes["options"][1]
+        home_assistant.call("select", "select_option", {"entity_id": home.id("feedback"), "option": other})
+        home.until("feedback", other)
+        assert home.state("alert") == "off"
         service.stop()
 
 

@@ -9,7 +9,7 @@ from publish.make import CATEGORIES, discovery
 
 from monitor.publish import Discovery, Message, Messages
 from monitor.publish.commands import Commands, Refusal
-from monitor.publish.components import EVER, STALE_S
+from monitor.publish.components import ALWAYS, EVER, STALE_S
 from monitor.publish.picture import REPEAT_S
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -69,16 +69,18 @@ def test_no_two_ids_meet() -> None:
 
 
 def test_what_matters_without_a_microphone_stays() -> None:
-    """Hearing, problem, settings, buttons and events follow the node alone, all else the room too."""
+    """Hearing, problem, settings and buttons follow the node alone, events nothing, all else the room too."""
     told = payload(discovery().room("nursery"))
     both = [one["topic"] for one in told["availability"]]
     assert (both, told["availability_mode"]) == (["cry/home/status", "cry/home/nursery/availability"], "all")
     for key, component in components().items():
-        alone = key in EVER
-        assert ("availability" in component) is alone
-        assert alone or component["platform"] in ("sensor", "binary_sensor")
-        if alone:
+        if key == ALWAYS:
+            assert (component["platform"], component["availability"]) == ("event", [])
+        elif key in EVER:
             assert [one["topic"] for one in component["availability"]] == ["cry/home/status"]
+        else:
+            assert "availability" not in component
+            assert component["platform"] in ("sensor", "binary_sensor")
 
 
 def test_the_status_of_the_node_is_always_there() -> None:
