@@ -66,7 +66,7 @@ def test_as_many_folds_as_the_rarest_cause_has_households() -> None:
 @pytest.mark.parametrize(
     ("few", "said"),
     [
-        (made(hungry=5, tired=1), "'tired' are of one household, or one clip 0"),
+        (made(hungry=5, tired=1), "'tired' are of one household, home 0"),
         (made(hungry=2, tired=2), "of one household, or one clip"),
     ],
 )
