@@ -86,7 +86,8 @@ def hears_a_new_cry(recorder: Recorder, sounds: SoundServer, baby: Samples) -> N
     recorder.clear()
     with playing(sounds, "nursery", baby):
         wait_for_event(recorder, "cry_started")
-    assert payloads(recorder.received, ATTIC_EVENT) == []
+    # The end of an earlier cry there may come late; a new one may not.
+    assert "cry_started" not in [event["event_type"] for event in payloads(recorder.received, ATTIC_EVENT)]
 
 
 def available(recorder: Recorder, room: str, text: str) -> None:

@@ -43,7 +43,7 @@ def test_eight_folders_are_eight_categories(done: Done) -> None:
     assert said["categories"] == list(EIGHT)
     assert said["outputs"] == {"reason": [8], "embedding": [128]}
     assert 0 <= said["weight"] <= 1
-    assert set(said["metrics"]) == {"copies_first", "random_split", "households_apart"}
+    assert set(said["metrics"]) == {"copies_first", "random_split", "households_apart", "copies_apart"}
 
 
 def test_needs_no_operations_but_built_in_ones(done: Done) -> None:
