@@ -97,7 +97,7 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
         reason_failing=reasons is None,
         keep_days=config.history.keep_days,
         categories=categories,
-        discovery=discovery_of(config, messages.base, categories) if config.mqtt.discovery else None,
+        discovery=discovery_of(config, messages.base, categories),
         alert_log=None if config.log.alerts is None else AlertLog(config.log.alerts),
     )
     return Service(
@@ -154,6 +154,7 @@ def discovery_of(config: Config, base: str, categories: Sequence[str]) -> Discov
         rooms={room: room_config.name for room, room_config in config.rooms.items()},
         categories=categories,
         version=__version__,
+        announce=config.mqtt.discovery,
     )
 
 
