@@ -21,7 +21,7 @@ from mqtt_broker import Mosquitto, Recorder
 
 pytestmark = pytest.mark.broker
 
-SETTINGS = {"enabled", "sensitivity", "alert_after", "snooze"}
+SETTINGS = {"enabled", "sensitivity", "alert_after", "snooze", "feedback"}
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
