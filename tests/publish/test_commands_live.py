@@ -51,7 +51,8 @@ def test_a_command_reaches_its_owner_and_its_state_follows(
         service.apply(service.commands[-1])
         assert recorder.wait_for_message("cry/home/nursery/sensitivity", b"high").retain
     with closing(sqlite3.connect(tmp_path / "history.db")) as db:
-        assert db.execute("SELECT * FROM settings").fetchall() == [("nursery", "sensitivity", "high", "normal", None, None)]
+        kept = db.execute("SELECT * FROM settings").fetchall()
+        assert kept == [("nursery", "sensitivity", "high", "normal", None, None)]
 
 
 GARBAGE = [b"yesterday", b"on", b"\x00\xff\xfe\x80", b"x" * 300_000, b"1e999", b'{"value": "ON"}', b"ON\n"]
