@@ -241,7 +241,8 @@ def reproduce(
 
     A small network learns to name the cause of a cry, and is judged in three ways: rare causes copied before a random
     split, as the notebook did; a random split; households kept apart. Prints the three, each beside the one who always
-    names the commonest cause. Two to five minutes of two cores, 2.2 GB of memory for 400 clips.
+    names the commonest cause. Two to five minutes of two cores, 2.2 GB of memory for 400 clips; twice the time with
+    --export, which measures by five networks more how far the service may believe it.
 
     Leaves report.html, metrics.json, the network of the first way and plots in the run folder; `predict` asks that
     network.
