@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from monitor import service
-from monitor.assembly import build, load_reasons, open_history
+from monitor.assembly import build, open_history
 from monitor.config import Config
-from monitor.detect import Model, ReasonModel, load_model, load_reason_model, models_folder
+from monitor.detect import Model, load_model, models_folder, reasons_or_none
 from monitor.line import Service
 from monitor.threads import report_stray_deaths
 
@@ -47,7 +47,6 @@ def run(
     *,
     stop: threading.Event,
     load: Callable[..., Model] = load_model,
-    load_reason: Callable[..., ReasonModel] = load_reason_model,
     until: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run the service until `stop` is set or `until` says so; blocks. Called by the main thread.
@@ -56,7 +55,6 @@ def run(
         config: All settings.
         stop: Ends it in order.
         load: Loads the cry model.
-        load_reason: Loads the reason model.
         until: Asked at least once a second; True ends it in order, too.
 
     Returns:
@@ -68,7 +66,7 @@ def run(
     """
     report_stray_deaths()
     model = load(config.model.path or models_folder() / "cry", config.model.runtime)
-    line = build(config, model, open_history(config), load_reasons(config, load_reason))
+    line = build(config, model, open_history(config), reasons_or_none(config.reason, config.model.runtime))
     line.start()
     log.info("ready", node=config.node.id, rooms=list(config.rooms), model=model.label, runtime=model.runtime)
     service.notify("READY=1")

@@ -1,7 +1,7 @@
 """How the rooms are made from the configuration, and who is joined to whom."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -16,11 +16,9 @@ from monitor.detect import (
     Detect,
     Detector,
     Model,
-    ReasonModel,
     Reasons,
-    models_folder,
 )
-from monitor.errors import ModelError, StoreError
+from monitor.errors import StoreError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.line import Service
 from monitor.publish import AlertLog, Broker, Discovery, Messages, Publisher, Store
@@ -198,13 +196,3 @@ def open_history(config: Config) -> History:
     except StoreError as error:
         log.warning("history_off", err=str(error))
         return History(None, configured)
-
-
-def load_reasons(config: Config, load: Callable[..., ReasonModel]) -> Reasons | None:
-    """Load what judges causes; where it cannot be used, say so: cries are told without."""
-    try:
-        model = load(config.reason.path or models_folder() / "reason", config.model.runtime)
-    except ModelError as error:
-        log.warning("reason_model_off", err=str(error))
-        return None
-    return Reasons(model, config.reason.min_confidence)

@@ -16,7 +16,7 @@ from monitor.detect.model import (
     load_reason_model,
     models_folder,
 )
-from monitor.detect.reasons import Judgement, Reasons
+from monitor.detect.reasons import Judgement, Reasons, load_reasons, reasons_or_none
 from monitor.detect.stream import to_waveforms
 
 __all__ = [
@@ -35,7 +35,9 @@ __all__ = [
     "check_model",
     "load_model",
     "load_reason_model",
+    "load_reasons",
     "models_folder",
     "new_id",
+    "reasons_or_none",
     "to_waveforms",
 ]

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from monitor.detect.model import ReasonModel
+from monitor.config import ReasonConfig
+from monitor.detect.model import ReasonModel, Runtime, load_reason_model, models_folder
 from monitor.detect.stream import to_waveforms
-from monitor.errors import InferenceError
+from monitor.errors import InferenceError, ModelError
 from monitor.records import UNSURE, Samples
+
+log = structlog.get_logger()
 
 Shares = NDArray[np.float64]
 
@@ -106,3 +110,21 @@ def to_steps(shares: Shares, order: Shares) -> Sequence[float]:
     first = np.lexsort((-order, steps - exact))
     steps[first[: round(STEPS - steps.sum())]] += 1
     return [int(step) / STEPS for step in steps]
+
+
+def load_reasons(config: ReasonConfig, runtime: Runtime) -> Reasons:
+    """Load the configured reason model, or the one that is shipped; blocks as `load_reason_model`.
+
+    Raises:
+        ModelError: It cannot be used.
+    """
+    return Reasons(load_reason_model(config.path or models_folder() / "reason", runtime), config.min_confidence)
+
+
+def reasons_or_none(config: ReasonConfig, runtime: Runtime) -> Reasons | None:
+    """Load the reason model; where it cannot be used, warn: every cause is `unsure`, and cries are told without."""
+    try:
+        return load_reasons(config, runtime)
+    except ModelError as error:
+        log.warning("reason_model_off", err=str(error))
+        return None

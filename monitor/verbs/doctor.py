@@ -17,11 +17,12 @@ from rich.text import Text
 from monitor.assembly import broker_of, source_of
 from monitor.capture import CLIPPED_SHARE, FULL_SCALE, QUIET_DBFS, AudioSource, Segmenter, SourceEnded
 from monitor.config import Config, Loaded, MqttConfig, RoomConfig
+from monitor.detect import load_reasons
 from monitor.errors import MonitorError, SourceError, StoreError
 from monitor.publish import AlertLog, Messages, Probe, past_episodes, try_to_write
 from monitor.records import RING_S, SAMPLE_RATE_HZ, Samples
 from monitor.service import redact
-from monitor.verbs.files import load_cry_model, load_reasons
+from monitor.verbs.files import load_cry_model
 
 LISTEN_S: Final = 3.0
 """So much of each room is listened to: enough for a level, short enough for somebody who waits."""
@@ -77,7 +78,10 @@ def _examine(loaded: Loaded, open_source: Callable[[RoomConfig], AudioSource]) -
     file = loaded.file or "no file: every setting has its default"
     yield Finding("configuration", f"{file}; checked as {_user()}")
     yield _check("model", lambda: _model(config))
-    yield _check("reason model", lambda: f"{load_reasons(config).label}: loads, and answers as when it was made")
+    yield _check(
+        "reason model",
+        lambda: f"{load_reasons(config.reason, config.model.runtime).label}: loads, and answers as when it was made",
+    )
     for room_id, room in config.rooms.items():
         yield from _room(room_id, room, open_source)
     yield from _broker(config)

@@ -4,17 +4,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from monitor.capture import Recording
-from monitor.config import Config, ModelConfig
-from monitor.detect import Model, Reasons, load_model, load_reason_model, models_folder
-from monitor.errors import AudioFileError, ModelError
+from monitor.config import ModelConfig
+from monitor.detect import Model, load_model, models_folder
+from monitor.errors import AudioFileError
 from monitor.records import SAMPLE_RATE_HZ, UNSURE, Samples
-
-log = structlog.get_logger()
 
 READ_S = 3.84
 """Sixteen blocks of a microphone at once: reading costs a fifth of what they would, one by one."""
@@ -27,25 +24,6 @@ def load_cry_model(config: ModelConfig) -> Model:
         ModelError: It cannot be used.
     """
     return load_model(config.path or models_folder() / "cry", config.runtime)
-
-
-def load_reasons(config: Config) -> Reasons:
-    """Load the configured reason model, or the one that is shipped.
-
-    Raises:
-        ModelError: It cannot be used.
-    """
-    model = load_reason_model(config.reason.path or models_folder() / "reason", config.model.runtime)
-    return Reasons(model, config.reason.min_confidence)
-
-
-def reasons_or_none(config: Config) -> Reasons | None:
-    """Load the reason model; where it cannot be used, warn: every cause is `unsure`, and nothing else is missing."""
-    try:
-        return load_reasons(config)
-    except ModelError as error:
-        log.warning("reason_model_off", err=str(error))
-        return None
 
 
 def in_words(reason: str, reasons: Mapping[str, float]) -> str:

@@ -8,9 +8,10 @@ import structlog
 
 from monitor.capture import Recording
 from monitor.config import Loaded
+from monitor.detect import reasons_or_none
 from monitor.offline import listen, numbered
 from monitor.records import Event, ReasonHealth, Samples
-from monitor.verbs.files import each_recording, in_words, load_cry_model, reasons_or_none
+from monitor.verbs.files import each_recording, in_words, load_cry_model
 
 log = structlog.get_logger()
 
@@ -18,7 +19,7 @@ log = structlog.get_logger()
 def replay(loaded: Loaded, files: list[Path], *, jsonl: bool) -> int:
     """Print each event of each recording; the first room's settings apply, its source does not."""
     model = load_cry_model(loaded.config.model)
-    reasons = reasons_or_none(loaded.config)
+    reasons = reasons_or_none(loaded.config.reason, loaded.config.model.runtime)
     room_id, room = next(iter(loaded.config.rooms.items()))
     make_id = numbered()
 

@@ -5,14 +5,10 @@ from collections.abc import Callable
 
 from monitor import app, service
 from monitor.config import Loaded
-from monitor.detect import Model, ReasonModel, load_model, load_reason_model
+from monitor.detect import Model, load_model
 
 
-def run(
-    loaded: Loaded,
-    load: Callable[..., Model] = load_model,
-    load_reason: Callable[..., ReasonModel] = load_reason_model,
-) -> int:
+def run(loaded: Loaded, load: Callable[..., Model] = load_model) -> int:
     """Run the service in the foreground; logs to standard output.
 
     After a fault the process ends here, without the interpreter's own end: a thread may still hang in foreign code,
@@ -21,7 +17,7 @@ def run(
     config = loaded.config
     service.configure_logging(config.log.level, sys.stdout, config.node.id, secrets=config.secrets)
     with app.stop_on_signals() as stop:
-        code = app.run(config, stop=stop, load=load, load_reason=load_reason)
+        code = app.run(config, stop=stop, load=load)
     if code:
         service.exit_now(code)
     return code

@@ -9,11 +9,11 @@ import structlog
 
 from monitor.capture import Recording
 from monitor.config import Loaded
-from monitor.detect import Judgement, Reasons
+from monitor.detect import Judgement, Reasons, reasons_or_none
 from monitor.errors import InferenceError
 from monitor.offline import score_windows
 from monitor.records import SAMPLE_RATE_HZ, Samples, Score
-from monitor.verbs.files import each_recording, in_words, load_cry_model, reasons_or_none
+from monitor.verbs.files import each_recording, in_words, load_cry_model
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 def score(loaded: Loaded, files: list[Path], *, jsonl: bool) -> int:
     """Print one line for each recording: its highest window score, and the cause there; as JSON, every window's."""
     model = load_cry_model(loaded.config.model)
-    reasons = reasons_or_none(loaded.config)
+    reasons = reasons_or_none(loaded.config.reason, loaded.config.model.runtime)
 
     def use(path: Path, recording: Recording, blocks: Iterator[Samples]) -> None:
         scores: list[Score] = []
