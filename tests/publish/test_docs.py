@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from publish.make import CATEGORIES, T0, alert, discovery, event, health, level
+from publish.make import CATEGORIES, T0, alert, discovery, drilled, event, health, level
 
 from monitor.publish import Message, Messages, is_retained
 from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
@@ -54,6 +54,14 @@ def test_the_example_of_an_alert_is_what_we_say() -> None:
     found = re.search(r"^An alert:\n\n```json\n(.*?)```", DOC, re.MULTILINE | re.DOTALL)
     assert found
     said = Messages("cry", "home", ["nursery"]).event(alert())
+    assert list(json.loads(found[1]).items()) == list(json.loads(said.payload).items())
+
+
+def test_the_example_of_a_drill_is_what_we_say() -> None:
+    """A drill's result has the same keys as any event."""
+    found = re.search(r"^A drill's end:\n\n```json\n(.*?)```", DOC, re.MULTILINE | re.DOTALL)
+    assert found
+    said = Messages("cry", "home", ["nursery"]).event(drilled())
     assert list(json.loads(found[1]).items()) == list(json.loads(said.payload).items())
 
 
