@@ -30,7 +30,7 @@ class _Run:
         began_s: When it was asked for, monotonic.
         began_sample: The newest sample that was heard by then.
         floor_dbfs: The room's noise floor then; None: nothing was ever heard, the first in the drill counts.
-        level_dbfs: The loudest until it is decided; None: nothing was heard.
+        level_dbfs: The loudest so far; None: nothing was heard.
         heard_s: Seconds from its beginning to when sound last came.
         decided: Its result is said.
         end_sample: The newest sample that was heard when its time was over; None: it runs.
@@ -102,7 +102,7 @@ class Drill:
     def hear(self, segment: Segment, now_s: float) -> None:
         """Take note of how loud the room is, before what the tracker makes of it."""
         run = self._run
-        if run is not None and not run.decided:
+        if run is not None:
             run.floor_dbfs = segment.noise_floor_dbfs if run.floor_dbfs is None else run.floor_dbfs
             run.level_dbfs = max(segment.level_dbfs, -math.inf if run.level_dbfs is None else run.level_dbfs)
             run.heard_s = now_s - run.began_s

@@ -88,17 +88,36 @@ def test_a_cry_that_began_before_the_drill_is_told() -> None:
 
 def test_a_cry_that_opens_late_is_told_by_its_next_window() -> None:
     """A cry whose crying windows all began in the drill, and which opens after it, waits for one that did not."""
+    tracker, drill = drilled_until_14_s()
+    told = [[story(e)[0] for e in drill.follow(loud_window(tracker, end_s), at(end_s))] for end_s in (14, 15, 16)]
+    assert told == [[], [], ["cry_started"]]
+
+
+def test_a_cry_that_ends_with_its_first_real_window_is_told() -> None:
+    """Whatever comes at once: what ends is dropped only where none of its windows was real."""
+    for last_s, told in ((15, []), (16, ["cry_started", "cry_ended"])):
+        tracker, drill = drilled_until_14_s()
+        said = [event for end_s in range(14, last_s + 1) for event in loud_window(tracker, end_s)]
+        said += tracker.close("stopped", at(last_s))
+        assert [story(event)[0] for event in drill.follow(said, at(last_s))] == told
+
+
+def drilled_until_14_s() -> tuple[EpisodeTracker, Drill]:
+    """Return a room whose drill is over at 14 s: its windows are 2 s long, one a second, and two make an episode."""
     second = SAMPLE_RATE_HZ
     tracker = EpisodeTracker("nursery", Rule(0.5, 0.5, 2, 2, 2 * second, second), "m", numbered())
     drill = Drill(tracker)
-    assert drill.begin(Moment(0, 0.0, -20.0), 0.0) == []
-    failed = drill.tick(Moment(14 * second, 14.0, -20.0), DRILL_S, 15.0)
-    assert [event.event_type for event in failed] == ["drill_failed"]
-    told = []
-    for end_s in (14, 15, 16):
-        now = Moment(end_s * second, float(end_s), -20.0)
-        told.append([story(e)[0] for e in drill.follow(tracker.update(Score(end_s * second, 1.0), now), now)])
-    assert told == [[], [], ["cry_started"]]
+    assert drill.begin(at(0), 0.0) == []
+    assert [event.event_type for event in drill.tick(at(14), DRILL_S, 15.0)] == ["drill_failed"]
+    return tracker, drill
+
+
+def at(second: int) -> Moment:
+    return Moment(second * SAMPLE_RATE_HZ, float(second), -20.0)
+
+
+def loud_window(tracker: EpisodeTracker, end_s: int) -> list[Event]:
+    return tracker.update(Score(end_s * SAMPLE_RATE_HZ, 1.0), at(end_s))
 
 
 @pytest.mark.parametrize(
