@@ -67,7 +67,7 @@ class Store:
                 case "alert":
                     crying_s = None if event.episode_id is None else event.duration_s
                     self._write_alert(event.event_id, event, event.cause or "first", None, crying_s)
-                case "acknowledged":
+                case "acknowledged" | "drill_passed" | "drill_failed":
                     pass
 
     def append_held(self, held: AlertHeld) -> None:

@@ -56,6 +56,12 @@ def rehearsed(**changes: object) -> Event:
     return alert(1, **(nothing | test | changes))
 
 
+def drilled(event_type: EventType = "drill_passed", **changes: object) -> Event:
+    """Return a drill's result, which is of no cry."""
+    said: dict[str, object] = {"event_id": "d1", "cause": None, "at": T0 + 2, "snr_db": 28.56, "delay_s": 4.21}
+    return dataclasses.replace(rehearsed(**(said | changes)), event_type=event_type)
+
+
 def held(**changes: object) -> AlertHeld:
     """Return an alert that a snooze held back."""
     made = AlertHeld("nursery", "e1", T0 + 40, 52.0, 38.0, "repeat", "snooze")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from publish.make import T0, alert, event, held, rehearsed
+from publish.make import T0, alert, drilled, event, held, rehearsed
 
 from monitor.errors import StoreError
 from monitor.publish import MEMORY, Store
@@ -182,7 +182,7 @@ def test_an_alert_does_not_touch_its_episode(store: Store) -> None:
     """An alert and an answer to it are events, and leave the episode as its own events tell it; a test has none."""
     store.append(event("cry_started"))
     (before,) = store.open_episodes()
-    for said in (alert(mean=0.1), event("acknowledged", by="Anna", mean=0.2), alert(9), rehearsed()):
+    for said in (alert(mean=0.1), event("acknowledged", by="Anna", mean=0.2), alert(9), rehearsed(), drilled()):
         store.append(said)
     assert store.open_episodes() == [before]
     waiting = store.undelivered(max_age_s=600, now_at=T0 + 40)
@@ -192,7 +192,9 @@ def test_an_alert_does_not_touch_its_episode(store: Store) -> None:
         ("acknowledged", "e1", None, "Anna", False),
         ("alert", "e9", "first", None, False),
         ("alert", None, "test", None, True),
+        ("drill_passed", None, None, None, True),
     }
+    assert waiting[0] == drilled()
 
 
 def test_the_night_is_counted_from_the_history(store: Store) -> None:
@@ -201,7 +203,7 @@ def test_the_night_is_counted_from_the_history(store: Store) -> None:
     store.append(event("cry_started", 2, duration_s=1.0))
     store.append(event("cry_ended", 2, duration_s=61.0))
     store.append(event("cry_started", 3, started_at=T0 + 500, room="attic"))
-    for said in (alert(2), alert(2), rehearsed(), alert(1, at=T0 - 50)):
+    for said in (alert(2), alert(2), rehearsed(), drilled(), alert(1, at=T0 - 50)):
         store.append(said)
     store.append_held(held())
     assert store.night(T0 - 10) == Night(
@@ -242,7 +244,9 @@ def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> No
     path = tmp_path / "history.db"
     old = Store(path, migrations=MIGRATIONS[:1])
     old.close()
-    record = json.dumps({k: v for k, v in asdict(event()).items() if k not in ("cause", "by", "test")})
+    record = json.dumps(
+        {k: v for k, v in asdict(event()).items() if k not in ("cause", "by", "test", "snr_db", "delay_s")}
+    )
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
             "INSERT INTO events (event_id, episode_id, room, event_type, at, record) VALUES (?, ?, ?, ?, ?, ?)",
