@@ -3,8 +3,10 @@
 TensorFlow, PortAudio and NumPy take seconds to load, and `--help` needs none of them.
 """
 
+import functools
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -101,6 +103,14 @@ Since = Annotated[
         "(90m, 12h, 7d).",
     ),
 ]
+
+
+def _room(text: str) -> str:
+    from monitor.config.values import ROOM_ID  # noqa: PLC0415 - only where it was given
+
+    if re.fullmatch(ROOM_ID, text):
+        return text
+    raise typer.BadParameter("a room's id is 1 to 32 of a-z, 0-9 and _")
 
 
 @app.callback()
@@ -336,6 +346,52 @@ def rehearse(
         if room is not None and room not in loaded.config.rooms:
             raise typer.BadParameter(f"rooms: {', '.join(loaded.config.rooms)}", param_hint="--room")
         return verb_test(loaded, room)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    short_help="Erase what is kept of a room.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  sudo -u cry-monitor cry-monitor forget --room nursery --before 30d",
+)
+def forget(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    room: Annotated[
+        str,
+        typer.Option("--room", metavar="ID", callback=_room, show_default=False, help="The room, configured or not."),
+    ],
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            "--before",
+            metavar="TIME",
+            parser=_since,
+            show_default=False,
+            help="Erase only what was over before: a day (2026-11-24: its midnight here), a time "
+            "(2026-11-24T22:00:00Z), or an age (90m, 12h, 7d).",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal nobody can be asked.")] = False,
+) -> None:
+    """Erase a room's episodes, events, alerts, feedback, care and lines of the alert log, and clear its topics.
+
+    The service must be stopped. No byte of it stays in the files of the service; older copies of the history (made at
+    an upgrade, or set aside as damaged) go whole, with all rooms in them, whatever --before says. Settings of a room
+    that is configured stay: they are no record of a child. What Home Assistant and your backups keep is theirs: see
+    docs/service.md.
+
+    Shows what there is, and asks. Run it as the user of the service. Exit code 1 where something is left, such as the
+    topics of a broker that is away: run it again then.
+    """
+    if not (yes or sys.stdin.isatty()):
+        raise typer.BadParameter("there is no terminal to ask on; add --yes to erase unasked", param_hint="--yes")
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.forget import forget as verb_forget  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_forget(loaded, room, before=before, ask=None if yes else functools.partial(typer.confirm, err=True))
 
     carry_out(verb, config, overrides)
 
