@@ -3,7 +3,6 @@
 TensorFlow, PortAudio and NumPy take seconds to load, and `--help` needs none of them.
 """
 
-import functools
 import io
 import os
 import re
@@ -103,6 +102,11 @@ Since = Annotated[
         "(90m, 12h, 7d).",
     ),
 ]
+
+
+def _ask(question: str) -> bool:
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)  # click's own would write to standard output, too
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _room(text: str) -> str:
@@ -391,7 +395,7 @@ def forget(
     def verb(loaded: "Loaded") -> int:
         from monitor.verbs.forget import forget as verb_forget  # noqa: PLC0415 - only the chosen verb is imported
 
-        return verb_forget(loaded, room, before=before, ask=None if yes else functools.partial(typer.confirm, err=True))
+        return verb_forget(loaded, room, before=before, ask=None if yes else _ask)
 
     carry_out(verb, config, overrides)
 

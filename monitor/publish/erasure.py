@@ -56,7 +56,7 @@ class Erasure:
         self._tables: dict[str, str | None] = {**RECORDS, **dict.fromkeys(also)}
 
     def look(self) -> Found:
-        """Return what there is; nothing is changed.
+        """Return what there is; all of it stays.
 
         Raises:
             StoreError: Somebody uses the history, or a file cannot be read.

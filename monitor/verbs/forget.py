@@ -91,8 +91,8 @@ def _question(of_room: str, found: Found, held: list[str] | None) -> str:
 
 def _parts(found: Found, held: Sequence[str] | None) -> list[str]:
     """Return what there is, a few words for each kind."""
-    counts = {**found.rows, "lines of the alert log": found.lines, "retained topics": len(held or ())}
+    counts = {**found.rows, "alert-log lines": found.lines, "retained topics": len(held or ())}
     return [
-        *(f"{count} {name}" for name, count in counts.items() if count),
+        *(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items() if count),
         *(f"{copy} (an older copy, of all rooms)" for copy in found.copies),
     ]
