@@ -32,7 +32,9 @@ _WRITABLE: Final = "see that the folder can be written and the disk is not full;
 _READABLE: Final = "read it as its owner, such as: sudo -u cry-monitor cry-monitor history"
 _DAMAGED: Final = "the service sets a damaged file aside when it starts, and begins a new one"
 _NEWER: Final = "install that release again, or set history.path to another file"
-_ALONE: Final = "run it as the user of the service, such as: sudo -u cry-monitor cry-monitor forget ..."
+_ALONE: Final = (
+    "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
+)
 _STOP: Final = "stop it first: systemctl stop cry-monitor"
 
 _SIDES: Final = ("-wal", "-shm", "-journal")

@@ -12,7 +12,9 @@ from monitor.publish.alert_log import count_lines, drop_lines
 from monitor.publish.database import Database, open_alone
 from monitor.publish.schema import NO_RECORDS, RECORDS
 
-_FIX: Final = "erase it as its owner, such as: sudo -u cry-monitor cry-monitor forget ..."
+_FIX: Final = (
+    "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
+)
 _CHUNK_BYTES: Final = 1 << 20
 
 
