@@ -14,6 +14,7 @@ from publish.make import T0, alert, event, held
 
 from monitor.errors import StoreError
 from monitor.publish import AlertLog, Erasure, Store
+from monitor.publish.database import open_alone
 from monitor.publish.schema import MIGRATIONS, NO_RECORDS, RECORDS
 from monitor.records import Applied
 
@@ -179,6 +180,18 @@ def test_a_running_service_is_in_the_way(store: Store, path: Path) -> None:
     assert len(store.night(T0 - DAY_S).cries) == len(before.cries) + 1
     store.close()
     assert told.look().rows["episodes"] == 2
+
+
+def test_nobody_gets_in_meanwhile(store: Store, path: Path) -> None:
+    """A service that starts while something is erased has no history, and changes nothing of it."""
+    store.close()
+    alone = open_alone(path)
+    assert alone is not None
+    assert alone.rows("SELECT * FROM episodes") == []
+    with pytest.raises(StoreError, match="locked"):
+        Store(path)
+    alone.close()
+    Store(path).close()
 
 
 def test_before_a_day_what_was_over_goes(store: Store, path: Path) -> None:
