@@ -55,7 +55,7 @@ class Erasure:
         self._alerts = alerts
         self._before_at = before_at
         also = () if configured or before_at is not None else NO_RECORDS
-        self._tables: dict[str, str | None] = {**RECORDS, **dict.fromkeys(also)}
+        self._tables = {**RECORDS, **dict.fromkeys(also, "NULL")}
 
     def look(self) -> Found:
         """Return what there is; all of it stays.
@@ -144,10 +144,9 @@ class Erasure:
         return found
 
     def _where(self, table: str) -> tuple[str, list[object]]:
-        at = self._tables[table]
-        if self._before_at is None or at is None:
+        if self._before_at is None:
             return "room = ?", [self._room]
-        return f"room = ? AND {at} < ?", [self._room, self._before_at]
+        return f"room = ? AND {self._tables[table]} < ?", [self._room, self._before_at]
 
     def _copies(self) -> list[Path]:
         """Return the copies, each with what SQLite keeps beside it; one that does not mention the room is none."""

@@ -64,7 +64,8 @@ RECORDS: Final[Mapping[str, str]] = {
     "care": "at",
     "feedback": "at",
 }
-"""Every table that tells of a child, with the column that dates a row (UTC seconds; NULL: it is not over yet)."""
+"""Every table that tells of a child, with what dates a row: a column (UTC seconds; NULL: it is not over yet), or where
+there is none `0`: rows are older than any other, or `NULL`: none can be told to be old."""
 
 NO_RECORDS: Final[Mapping[str, str]] = {
     "settings": "how a room is to be watched, for as long as it is configured",

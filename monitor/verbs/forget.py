@@ -63,11 +63,13 @@ def forget(loaded: Loaded, room: str, *, before: datetime | None, ask: Callable[
             copies = _tried(erasure.remove_copies, list[Path](), left)
             lines = _tried(erasure.drop_lines, 0, left)
             if held is not None:
-                # Home Assistant first, as the service does it; a room that is configured stays a device there.
+                # Availability last: what could not be cleared is found by it the next time.
+                *topics, last = messages.forget(room)
                 device = [] if room in config.rooms else [discovery_of(config, messages.base, ()).forget(room)]
-                cleared = _tried(lambda: sweep.clear([*device, *messages.forget(room)]), 0, left)
+                cleared = _tried(lambda: sweep.clear([*topics, *device, last]), 0, left)
                 held = held if cleared else None
-            print(f"erased of {of_room}:", *_parts(Found(rows, copies, lines), held), sep="\n  ")  # noqa: T201 - the same
+            erased = _parts(Found(rows, copies, lines), held) or ["nothing"]
+            print(f"erased of {of_room}:", *erased, sep="\n  ")  # noqa: T201 - the same
     for path in erasure.not_touched():
         print(f"not touched: {path}")  # noqa: T201 - the same
     for error in left:

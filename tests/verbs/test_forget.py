@@ -3,6 +3,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -137,26 +138,58 @@ def test_a_broker_that_is_away_keeps_nothing_from_going(path: Path, capsys: pyte
     assert (captured.out, captured.err[:19]) == ("nothing known of nursery\n", "left, run it again:")
 
 
-def test_a_topic_that_may_not_be_cleared_is_left(
-    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line names it and the fix; the password stands in none."""
-    folder = tmp_path / "broker"
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker with a list of who may do what: `cry` as little as a test says, `all` everything."""
+    folder = tmp_path / "strict"
     folder.mkdir()
-    (folder / "acl").write_text("user cry\ntopic read cry/#\ntopic write cry/home/doctor/#\nuser all\ntopic #\n")
+    rules = (
+        "user cry\ntopic read cry/#\ntopic write cry/home/doctor/#\ntopic write cry/home/attic/#\nuser all\ntopic #\n"
+    )
+    (folder / "acl").write_text(rules)
     (folder / "acl").chmod(0o600)
-    with running(
-        Mosquitto(folder, users={"cry": "hunter22", "all": "2"}, settings=[f"acl_file {folder / 'acl'}"])
-    ) as it:
-        with recording(it.port, user=("all", "2")) as recorder:
-            recorder.send("cry/home/nursery/state", b"{}", retain=True)
-        login = {"mqtt.username": "cry", "mqtt.password": "hunter22"}
-        assert forget(loaded(path, it.port, **login), "nursery", before=None, ask=None) == 1
+    users = {"cry": "hunter22", "all": "hunter22"}
+    with running(Mosquitto(folder, users=users, settings=[f"acl_file {folder / 'acl'}"])) as mosquitto:
+        with recording(mosquitto.port, user=("all", "hunter22")) as recorder:
+            for room in ("nursery", "attic"):
+                recorder.send(f"cry/home/{room}/state", b"{}", retain=True)
+                recorder.send(f"cry/home/{room}/availability", b"offline", retain=True)
+        yield mosquitto
+
+
+def as_user(name: str) -> dict[str, str]:
+    return {"mqtt.username": name, "mqtt.password": "hunter22"}
+
+
+def test_a_topic_that_may_not_be_cleared_is_left(
+    strict: Mosquitto, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line names it and the fix; what is here is erased all the same. The password stands in no line."""
+    assert forget(loaded(path, strict.port, **as_user("cry")), "nursery", before=None, ask=None) == 1
     captured = capsys.readouterr()
     assert rooms_of(path) == ["attic"]
     assert "retained topics" not in captured.out
+    assert len(captured.err.splitlines()) == 1
     assert "the broker refuses cry/home/nursery/state: Not authorized (allow" in captured.err
-    assert "hunter22" not in captured.out + captured.err
+    assert forget(loaded(path, strict.port, **as_user("nobody")), "nursery", before=None, ask=None) == 1
+    refused = capsys.readouterr()
+    assert "Not authorized" in refused.err
+    assert "hunter22" not in captured.out + captured.err + refused.out + refused.err
+
+
+def test_a_device_that_may_not_be_cleared_is_found_again(
+    strict: Mosquitto, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a room that is configured no more: what tells of the child goes, and the next run takes up the rest."""
+    history = path.with_name("none.db")
+    assert forget(loaded(history, strict.port, "nursery", **as_user("cry")), "attic", before=None, ask=None) == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["erased of attic:", "  1 alert-log line"]
+    assert "the broker refuses homeassistant/device/cry_home_attic/config: Not authorized (allow" in captured.err
+    assert forget(loaded(history, strict.port, "nursery", **as_user("all")), "attic", before=None, ask=None) == 0
+    assert capsys.readouterr().out.splitlines() == ["erased of attic:", "  1 retained topic"]
+    assert forget(loaded(history, strict.port, "nursery", **as_user("all")), "attic", before=None, ask=None) == 0
+    assert capsys.readouterr().out == "nothing known of attic\n"
 
 
 @pytest.mark.parametrize("answer", [True, False])
