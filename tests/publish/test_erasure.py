@@ -48,6 +48,17 @@ def fill(store: Store, cries: int) -> None:
                 store.append(event("cry_ended", event_id=f"{name}-ended", at=at + 6, reasons=odds, **said))
 
 
+def fill_the_rest(store: Store) -> None:
+    """Write a row of each room into every table of records that is empty still, whatever its columns are."""
+    database = store._db  # noqa: SLF001 - no part of the service writes like this
+    for table in RECORDS:
+        if not database.rows(f"SELECT room FROM {table} LIMIT 1"):  # noqa: S608 - our own words
+            columns = database.rows(f"PRAGMA table_info({table})")
+            for room in ROOMS:
+                values = [room if column["type"] == "TEXT" else T0 + DAY_S for column in columns]
+                database.change(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", values)  # noqa: S608
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the history is."""
@@ -95,7 +106,8 @@ def files_with_marker(folder: Path) -> list[str]:
 def rows_of(path: Path, room: str) -> dict[str, int]:
     with closing(sqlite3.connect(path)) as db:
         count = "SELECT count(*) FROM {} WHERE room = ?"
-        return {table: db.execute(count.format(table), (room,)).fetchone()[0] for table in RECORDS}
+        rows = {table: db.execute(count.format(table), (room,)).fetchone()[0] for table in RECORDS}
+    return {table: count for table, count in rows.items() if count}
 
 
 def test_every_table_is_erased_or_kept_for_a_reason(store: Store, path: Path) -> None:
@@ -115,12 +127,13 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from publish.make import T0
-from publish.test_erasure import fill
+from publish.test_erasure import fill, fill_the_rest
 from monitor.publish import Store
 store = Store(Path(sys.argv[1]))
 store._db.change("PRAGMA secure_delete = OFF")  # as SQLite is built on some systems, on others not
 fill(store, int(sys.argv[2]))
 store.forget_older_than(1, T0 + 86_400 + 60)  # what went before leaves traces, too
+fill_the_rest(store)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -147,7 +160,10 @@ def test_no_byte_of_a_room_stays(path: Path, alerts: Path, cries: int, repositor
     told = erasure(path, alerts=alerts)
     found = told.look()
     others = rows_of(path, "attic")
-    assert erase(told) == found.rows == others
+    erased = erase(told)
+    assert found.rows == others
+    assert erased.items() <= found.rows.items()
+    assert not rows_of(path, MARKER)
     assert (found.lines, len(found.copies)) == (1, 6)
     assert files_with_marker(path.parent) == []
     assert {file.name for file in path.parent.iterdir()} == {"history.db", "alerts.jsonl"}
