@@ -15,7 +15,8 @@ from monitor.cli import carry_out
 from monitor.config import Loaded
 from monitor.errors import ModelError, MonitorError, SourceError
 
-VERBS = ["run", "demo", "replay", "score", "check-config", "list-devices", "history", "doctor", "test-alert"]
+VERBS = ["run", "demo", "replay", "score", "check-config", "list-devices", "history", "doctor", "test-alert", "forget"]
+NEEDED = {"replay": ["a.wav"], "score": ["a.wav"], "forget": ["--room", "nursery", "--yes"]}
 HEAVY = ["numpy", "tensorflow", "ai_edge_litert", "paho", "sounddevice", "soundfile", "webrtcvad", "sqlite3", "amqtt"]
 
 
@@ -86,6 +87,7 @@ def test_version(repository: Path) -> None:
         [],
         ["no-such-command"],
         ["replay"],
+        ["forget", "--yes"],
         ["run", "--no-such-option"],
         ["check-config", "--set", "mqtt.port"],
         ["check-config", "--set", "=3"],
@@ -125,8 +127,8 @@ def test_bad_configuration_is_78(repository: Path, tmp_path: Path, text: str, pa
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_command_takes_config_and_set(repository: Path, verb: str) -> None:
     """Every command reads the named file and the values of --set before it does anything; faults in either are 78."""
-    files = ["a.wav"] if verb in ("replay", "score") else []
-    result = cry_monitor(repository, verb, *files, "--config", "absent.toml", "--set", "mqtt.port=0", "--set", "x.y=1")
+    needed = NEEDED.get(verb, [])
+    result = cry_monitor(repository, verb, *needed, "--config", "absent.toml", "--set", "mqtt.port=0", "--set", "x.y=1")
     assert result.returncode == 78
     for part in ["absent.toml", "mqtt.port", "x.y"]:
         assert part in result.stderr

@@ -165,6 +165,11 @@ def test_the_guide_installs_what_the_unit_names(guide: str, unit: dict[str, str]
     assert f"runuser -u {user} -- env STATE_DIRECTORY={state} \\\n        {program} doctor --config {config}\n" in guide
 
 
+def test_what_it_writes_is_its_own(unit: dict[str, str]) -> None:
+    """Nobody else on the machine reads the folder, or a file in it, should the service ever forget to say so."""
+    assert (unit["StateDirectoryMode"], unit["UMask"]) == ("0700", "0077")
+
+
 # What the unit forbids
 
 

@@ -5,7 +5,6 @@ nothing, at the price of the last writes. A full sync for each event would stall
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from monitor.errors import StoreError
+from monitor.publish.private import make_folder, make_private
 from monitor.publish.schema import MIGRATIONS
 
 log = structlog.get_logger()
@@ -32,6 +32,13 @@ _WRITABLE: Final = "see that the folder can be written and the disk is not full;
 _READABLE: Final = "read it as its owner, such as: sudo -u cry-monitor cry-monitor history"
 _DAMAGED: Final = "the service sets a damaged file aside when it starts, and begins a new one"
 _NEWER: Final = "install that release again, or set history.path to another file"
+_ALONE: Final = (
+    "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
+)
+_STOP: Final = "stop it first: systemctl stop cry-monitor"
+
+_SIDES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may keep beside a file, by its name's end."""
 
 
 class Database:
@@ -103,34 +110,47 @@ def open_to_read(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -
         StoreError: It is damaged, written by another release, or not ours to read.
     """
     with _as_store_error(path, _READABLE, "cannot be read"):
-        try:
-            size = path.stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
+        if _is_nothing(path):
             return None
         # A file without a write-ahead log is one that nobody has open. SQLite would make that log to read it, and in
         # a folder of others it cannot.
         alone = not Path(f"{path}-wal").exists()
-        if not size and alone:
-            return None
         uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
         connection = sqlite3.connect(uri, uri=True, timeout=PATIENT_S, isolation_level=None)
+        return _current(path, connection, migrations, _READABLE)
+
+
+def open_alone(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Database | None:
+    """Open the file for this connection alone, to delete for good; nobody else gets in until it is closed.
+
+    What is deleted is overwritten, and there is no write-ahead log that would keep it; the service's next start begins
+    one again. No file is made.
+
+    Returns:
+        None where there is no history yet.
+
+    Raises:
+        StoreError: Somebody has it open, it is damaged, written by another release, or not ours to write.
+    """
+    with _as_store_error(path, _ALONE):
+        if _is_nothing(path):
+            return None
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+        # Out of write-ahead mode comes only who is alone with the file; then the lock is held until it is closed (asked
+        # for first, it would leave a killed service's `-shm` behind). Temporary files would hold what stays.
+        alone = ("journal_mode = DELETE", "locking_mode = EXCLUSIVE", "secure_delete = ON", "temp_store = MEMORY")
         try:
-            version = _version(path, connection, migrations)
-            _check(connection)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if _is_damage(error):
-                raise StoreError(str(path), f"is damaged: {error}", _DAMAGED) from error
+            return _current(path, connection, migrations, _ALONE, alone)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise StoreError(str(path), "is in use: the service runs, or somebody looks at it", _STOP) from error
             raise
-        except BaseException:
-            connection.close()
-            raise
-    if version == len(migrations):
-        return Database(path, connection, _READABLE)
-    connection.close()
-    if not version:
-        return None  # made by a service that had no time to fill it
-    raise StoreError(str(path), f"is of version {version}, written by an older release", "start the service once")
+
+
+def sides_of(path: Path) -> list[Path]:
+    """Return the files that SQLite keeps beside this one now."""
+    return [side for end in _SIDES if (side := path.with_name(path.name + end)).exists()]
 
 
 def try_to_write(path: Path) -> None:
@@ -149,8 +169,10 @@ def try_to_write(path: Path) -> None:
 
 def _open(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection:
     if str(path) != MEMORY:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(path)
+        make_folder(path.parent)
+        make_private(path)
+        for side in sides_of(path):
+            make_private(side)
     # Opened in the main thread before any other starts; afterwards one thread alone uses it.
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
@@ -164,6 +186,42 @@ def _open(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection
         connection.close()
         raise
     return connection
+
+
+def _is_nothing(path: Path) -> bool:
+    try:
+        return not path.stat().st_size and not Path(f"{path}-wal").exists()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def _current(
+    path: Path,
+    connection: sqlite3.Connection,
+    migrations: Sequence[Sequence[str]],
+    fix: str,
+    pragmas: Sequence[str] = (),
+) -> Database | None:
+    """Return the file where this release has written it, None where nobody has written anything; else close it."""
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        version = _version(path, connection, migrations)
+        _check(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if _is_damage(error):
+            raise StoreError(str(path), f"is damaged: {error}", _DAMAGED) from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    if version == len(migrations):
+        return Database(path, connection, fix)
+    connection.close()
+    if not version:
+        return None  # made by a service that had no time to fill it
+    raise StoreError(str(path), f"is of version {version}, written by an older release", "start the service once")
 
 
 def _version(path: Path, connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> int:
@@ -189,7 +247,7 @@ def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Seque
     """Bring the file up to date in one transaction, an older one after a copy of it is made beside."""
     copy = path.with_name(f"{path.name}.v{version}")
     if version:
-        _make_private(copy)
+        make_private(copy)
         with contextlib.closing(sqlite3.connect(copy)) as target:
             db.backup(target)
     db.execute("BEGIN IMMEDIATE")
@@ -222,8 +280,3 @@ def _as_store_error(path: Path, fix: str, fault: str = "the history cannot be us
         yield
     except (sqlite3.Error, OSError) as error:
         raise StoreError(str(path), f"{fault}: {error}", fix) from error
-
-
-def _make_private(path: Path) -> None:
-    """Make an empty file that its owner alone may read, where there is none: it tells when a child cried."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -87,9 +87,11 @@ class Visitor:
         Raises:
             DeliveryError: It is refused, or the connection is gone.
         """
-        if self.link.publish(message) is None:
+        mid = self.link.publish(message)
+        if mid is None:
             raise DeliveryError(self.address, "the connection broke off", REACH_FIX)
-        acked = self.wait_for(Acked, f"the broker does not acknowledge {message.topic}", TOPIC_FIX)
+        fault = f"the broker does not acknowledge {message.topic}"
+        acked = self.wait_for(Acked, fault, TOPIC_FIX, fits=lambda acked: acked.mid == mid)
         if acked.refusal is not None:
             raise DeliveryError(self.address, f"the broker refuses {message.topic}: {acked.refusal}", TOPIC_FIX)
 

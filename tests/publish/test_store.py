@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -266,6 +267,45 @@ def test_only_its_owner_may_read_it(store: Store, path: Path) -> None:
     store.append(event())
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_it_makes_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask: files 0600, the copy of an older one too, folders that it makes 0700."""
+    path = tmp_path / "deep" / "state" / "history.db"
+    before = os.umask(umask)
+    try:
+        Store(path).close()
+        store = Store(path, migrations=(*MIGRATIONS, ("ALTER TABLE episodes ADD COLUMN note TEXT",)))
+        store.append(event())
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.rglob("*")}
+        store.close()
+    finally:
+        os.umask(before)
+    files = {"history.db", "history.db-wal", "history.db-shm", f"history.db.v{len(MIGRATIONS)}"}
+    assert modes == {"deep": 0o700, "state": 0o700, **dict.fromkeys(files, 0o600)}
+
+
+def test_a_file_that_others_may_read_is_tightened(store: Store, path: Path, tmp_path: Path) -> None:
+    """With what SQLite left beside it, said once; a folder that was there stays as it is."""
+    store.append(event())
+    copy = tmp_path / "copy" / "history.db"
+    copy.parent.mkdir(mode=0o755)
+    for end in ("", "-wal"):
+        side = copy.with_name(copy.name + end)
+        side.write_bytes(path.with_name(path.name + end).read_bytes())
+        side.chmod(0o644)
+    with structlog.testing.capture_logs() as logs:
+        again = Store(copy)
+    assert undelivered(again) == ["e1-cry_started"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in copy.parent.iterdir()} == {0o600}
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o755
+    again.close()
+    told = [(line["event"], line["log_level"], Path(line["path"]).name, line["mode"]) for line in logs]
+    assert told == [("file_made_private", "info", name, "0644") for name in ("history.db", "history.db-wal")]
+    with structlog.testing.capture_logs() as logs:
+        Store(copy).close()
+    assert logs == []
 
 
 def test_an_older_file_is_copied_and_migrated(store: Store, path: Path) -> None:
