@@ -94,7 +94,8 @@ class Connection:
         try:
             self._link = Link(self._number, self._broker, self._will, self._report, self._clock)
         except DeliveryError as error:
-            self._failed(LinkDown(self._number, str(error), refused=True, connected_for_s=None))
+            fault = f"{error.subject}: {error.fault}"
+            self._failed(LinkDown(self._number, fault, refused=True, connected_for_s=None, fix=error.fix))
 
     def is_current(self, number: int) -> bool:
         """Return whether `number` is of the connection that we have, not of an earlier one."""
@@ -175,8 +176,8 @@ class Connection:
 
 
 def _fix(report: LinkDown) -> str:
-    if report.refused:
-        return "see mqtt.username, mqtt.password_file and mqtt.client_id; no two services may share a client id"
+    if report.fix:
+        return report.fix
     if report.connected_for_s is not None and report.connected_for_s < SHORT_CONNECTION_S:
         return "see that no other client has the same mqtt.client_id"
     return "it is tried again; messages wait"
