@@ -92,8 +92,8 @@ def of_error(error: BaseException, broker: Broker, *, connected: bool, now_at: f
             return Diagnosis(text)
         case ssl.SSLCertVerificationError():
             found = _of_certificate(error, broker, now_at)
-        case ssl.SSLError() if error.reason:
-            found = _of_tls(error.reason, broker, now_at)
+        case ssl.SSLError() if reason := getattr(error, "reason", None):  # absent where Python itself raised it
+            found = _of_tls(reason, broker, now_at)
         case ConnectionRefusedError():
             found = Diagnosis(f"nobody listens there: {text}", REACH_FIX)
         case ConnectionError() | ssl.SSLError():

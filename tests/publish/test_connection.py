@@ -265,6 +265,25 @@ def test_what_the_broker_forbids_is_said_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.broker
+def test_what_the_broker_forbids_is_dropped_in_silence_by_3_1_1(tmp_path: Path) -> None:
+    """That protocol has no word for it: mosquitto acknowledges, and forgets. docs/security.md says so."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite +/home/status\ntopic read #\n")
+    rules.chmod(0o600)
+    with (
+        running(Mosquitto(tmp_path, settings=[f"acl_file {rules}"])) as mosquitto,
+        recording(mosquitto.port) as recorder,
+        structlog.testing.capture_logs() as logs,
+    ):
+        with Service(broker=Broker("127.0.0.1", mosquitto.port, protocol="3.1.1")) as service:
+            service.tell(health(), event())
+            recorder.wait_for_message(STATUS, b"online")
+        recorder.wait_for_message(STATUS, b"offline")  # the last word: all else was acknowledged
+    assert set(recorder.topics()) == {STATUS}
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == []
+
+
+@pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_what_we_may_not_listen_to_is_said_once(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
     """Each subscription that the broker refuses makes one warning that names its topic; we go on speaking."""
