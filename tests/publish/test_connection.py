@@ -55,6 +55,11 @@ def lost(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventD
     return [line for line in logs if line["event"] == "mqtt_lost"]
 
 
+def connected(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventDict]:
+    """Return the lines about a connection that came to be."""
+    return [line for line in logs if line["event"] == "mqtt_connected"]
+
+
 def open_files() -> int:
     """Return how many files and sockets this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
@@ -196,6 +201,21 @@ def test_a_wrong_password_is_one_clear_line(tmp_path: Path, protocol: Literal["5
 
 
 @pytest.mark.broker
+def test_another_fault_is_said_at_once(tmp_path: Path) -> None:
+    """A broker that is away, comes back and refuses us: two lines, the second not after 100 tries."""
+    mosquitto = Mosquitto(tmp_path, users={"cry": "right"})
+    login = Broker("127.0.0.1", mosquitto.port, username="cry", password=SecretStr("wrong"))
+    with structlog.testing.capture_logs() as logs, Service(broker=login):
+        wait_until(lambda: lost(logs), "it is away")
+        with running(mosquitto):
+            wait_until(lambda: len(lost(logs)) > 1, "the refusal is said")
+    away, refused = lost(logs)
+    assert "nobody listens" in away["err"]
+    assert 1 < refused["failures"] < 100
+    assert (refused["again_in_s"], "mqtt.password_file" in refused["fix"]) == (60.0, True)
+
+
+@pytest.mark.broker
 def test_the_right_password_lets_us_in(tmp_path: Path) -> None:
     """User and password of the configuration open the broker."""
     with running(Mosquitto(tmp_path, users={"cry": "right"})) as mosquitto:
@@ -217,11 +237,18 @@ def test_a_second_client_with_our_id_is_not_fought(broker: Mosquitto, protocol: 
         thief.connect("127.0.0.1", broker.port)
         thief.loop_start()  # it comes back whenever we throw it out
         wait_until(lambda: any(line["again_in_s"] == 60.0 for line in lost(logs)), "the fight is given up")
+        fought = len(lost(logs))
+        for _ in range(3):
+            came = len(connected(logs))
+            service.clock.move_on(61)
+            wait_until(lambda came=came: len(connected(logs)) > came, "it is tried again")  # type: ignore[misc]
+            wait_until(lambda: not service.publisher.connected, "and thrown out again")
         thief.disconnect()
         thief.loop_stop()
     line = lost(logs)[-1]
     assert line["again_in_s"] == 60.0
     assert "mqtt.client_id" in line["fix"]
+    assert len(lost(logs)) == fought <= 2, "a fight of a whole night is no line a minute"
 
 
 @pytest.mark.broker
