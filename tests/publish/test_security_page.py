@@ -54,6 +54,7 @@ FAULTS = {
         *found(ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "EOF occurred in violation of protocol")),
         *found(ConnectionResetError(104, "reset"), broker=Broker()),
     ],
+    "what answers there speaks something else": found(alert("WRONG_VERSION_NUMBER"), alert("HTTP_REQUEST")),
     "a wrong password": [of_refusal(code, "Not authorized", Broker(username="cry")) for code in (0x86, 0x87)],
     "the client id is refused": [of_refusal(0x85, "Client identifier not valid", Broker())],
     "the broker does not speak this MQTT": [of_refusal(0x84, "Unsupported protocol version", Broker())],
