@@ -60,6 +60,9 @@ def _key_and_value(given: list[str] | None) -> list[str]:
         if not (equals and key.strip()):
             # What was given is not repeated: it may be a password.
             raise typer.BadParameter("write KEY=VALUE, such as mqtt.port=8883")
+        if key.strip() == "mqtt.password":
+            where = "set mqtt.password_file, or CRY_MQTT__PASSWORD in the environment"
+            raise typer.BadParameter(f"{key.strip()} would stand in the list of processes, for all to see: {where}")
     return given or []
 
 
@@ -351,7 +354,7 @@ def carry_out(
     verb: Callable[["Loaded"], int], config: Path | None, overrides: list[str] | None, *, log_to_stderr: bool = True
 ) -> NoReturn:
     """Load the configuration, run the verb, and end with its exit code or that of what it raised."""
-    from monitor.config import load_config  # noqa: PLC0415 - a third of a second that --help need not wait for
+    from monitor.config import load_config, tell_exposed  # noqa: PLC0415 - a third of a second that --help need not wait for
     from monitor.service import configure_logging, redact  # noqa: PLC0415 - the same
 
     secrets: tuple[str, ...] = ()
@@ -360,6 +363,7 @@ def carry_out(
         secrets = loaded.config.secrets
         if log_to_stderr:
             configure_logging(loaded.config.log.level, sys.stderr, loaded.config.node.id, secrets=secrets)
+            tell_exposed(loaded)
         code = verb(loaded)
         print(end="", flush=True)  # noqa: T201 - here, not at the interpreter's end; nothing where stdout is closed
     except MonitorError as error:

@@ -277,6 +277,29 @@ def test_check_config_hides_secrets(repository: Path, tmp_path: Path) -> None:
     assert "hunter22" not in result.stdout + result.stderr
 
 
+def test_a_password_on_the_command_line_is_refused(repository: Path) -> None:
+    """`ps` shows it to every user of the machine: wrong usage, with where to put it; it is not repeated."""
+    result = cry_monitor(repository, "check-config", "--set", "mqtt.password=hunter22")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "CRY_MQTT__PASSWORD" in result.stderr
+    assert "hunter22" not in result.stderr
+
+
+def test_a_secret_that_others_can_read_is_a_warning(repository: Path, tmp_path: Path) -> None:
+    """It is said with the fix on standard error, and nothing is refused."""
+    password = tmp_path / "pw"
+    password.write_text("hunter22")
+    password.chmod(0o644)
+    result = cry_monitor(repository, "check-config", "--set", f"mqtt.password_file={password}")
+    assert result.returncode == 0
+    told = json.loads(result.stderr)
+    assert (told["event"], told["key"], told["level"]) == ("secret_exposed", "mqtt.password_file", "warning")
+    assert told["fix"] == f"chmod 600 {password}"
+    assert "0644" in told["err"]
+    password.chmod(0o600)
+    assert cry_monitor(repository, "check-config", "--set", f"mqtt.password_file={password}").stderr == ""
+
+
 def test_check_config_in_a_terminal_without_unicode(repository: Path) -> None:
     """A name that the terminal cannot show is no fault."""
     result = cry_monitor(repository, "check-config", "--set", "rooms.a.name=Bébé", PYTHONIOENCODING="ascii")

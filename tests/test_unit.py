@@ -116,6 +116,23 @@ def test_the_exposure_is_as_documented(analyze: str, guide: str, unit_file: Path
     assert asked.returncode == 0, asked.stdout[-200:]
 
 
+def test_a_credential_of_systemd_can_hold_the_password(
+    analyze: str, guide: str, unit_file: Path, tmp_path: Path
+) -> None:
+    """The two lines of docs/service.md are lines of a unit, and the second is a setting of ours."""
+    lines = re.findall(r"`(LoadCredential=[^`]+)`, `(Environment=[^`]+)`", guide)
+    assert len(lines) == 1
+    named, told = lines[0]
+    text = unit_file.read_text().replace("[Install]", f"[Service]\n{named}\n{told}\n\n[Install]")
+    assert not complaints(analyze, installed(text, tmp_path))
+    assert "LoadCredentail" in complaints(
+        analyze, installed(text.replace("LoadCredential", "LoadCredentail"), tmp_path)
+    )
+    (tmp_path / "mqtt-password").write_text("hunter22\n")
+    name, value = told.removeprefix("Environment=").replace("%d", str(tmp_path)).split("=")
+    assert load_config(environ={name: value}).config.secrets == ("hunter22",)
+
+
 # What the service does
 
 

@@ -1,6 +1,7 @@
 """Messages on their way to the broker: what waits, what is in flight, what came too late, and what was lost."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -44,7 +45,7 @@ class Delivery:
         self._outbox: Outbox[Message] = Outbox()
         self._sent: dict[int, int] = {}  # by the client's message id: the outbox's
         self._lost = 0
-        self._refused = 0
+        self._refused: Counter[str] = Counter()  # by topic; all of them are ours
 
     def __len__(self) -> int:
         return len(self._outbox)
@@ -91,10 +92,11 @@ class Delivery:
         if message is None:
             return
         if ack.refusal is not None:
-            self._refused += 1
-            if self._refused % EVERY == 1:
-                fix = "allow this topic in the broker's access list"
-                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=self._refused, fix=fix)
+            self._refused[message.topic] += 1
+            times = self._refused[message.topic]
+            if times % EVERY == 1:
+                fix = "allow this topic in the broker's access list, see docs/security.md"
+                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=times, fix=fix)
         elif message.event is not None:
             self._history.delivered(message.event.event_id, self._wall(), self._clock())
         self._forget(message)

@@ -36,9 +36,7 @@ BIRTH_AT_MOST_S: Final = 5.0
 """Home Assistant has begun: all of its devices answer, so each waits for a random part of this."""
 
 _LONGEST_WAIT_S: Final = 0.5
-_READ_FIX: Final = (
-    "let this user read below our prefix, and Home Assistant's status; till then nobody can tell us anything"
-)
+_READ_FIX: Final = "allow it in the broker's access list, see docs/security.md; till then what others say there is lost"
 
 
 class Publisher:
@@ -212,7 +210,7 @@ class Publisher:
             case Incoming() if self._connection.is_current(report.link):
                 self._on_incoming(report)
             case SubscriptionRefused() if self._connection.is_current(report.link):
-                log.warning("mqtt_subscription_refused", err=report.reason, fix=_READ_FIX)
+                log.warning("mqtt_subscription_refused", topic=report.topic_filter, err=report.reason, fix=_READ_FIX)
 
     def _on_record(self, record: Record) -> None:
         now = self._now()
