@@ -6,7 +6,7 @@ told of it, `Store` and `AlertLog` what it keeps; `past_episodes` reads that bes
 
 from monitor.publish.alert_log import AlertLog
 from monitor.publish.broker import Broker
-from monitor.publish.database import MEMORY, try_to_write
+from monitor.publish.database import MEMORY, PATIENT_S, try_to_write
 from monitor.publish.discovery import Discovery
 from monitor.publish.glance import Glance
 from monitor.publish.loop import Publisher
@@ -18,6 +18,7 @@ from monitor.publish.store import Store
 
 __all__ = [
     "MEMORY",
+    "PATIENT_S",
     "AlertLog",
     "Broker",
     "Discovery",

@@ -7,6 +7,7 @@ nothing, at the price of the last writes. A full sync for each event would stall
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.errors import StoreError
+from monitor.errors import StoreDamagedError, StoreError
 from monitor.publish.schema import MIGRATIONS
 
 log = structlog.get_logger()
@@ -23,14 +24,17 @@ BUSY_S: Final = 0.2
 """How long a write waits for another process's lock: an alert waits for it too."""
 
 PATIENT_S: Final = 5.0
-"""How long a person who looks at the history waits for a lock."""
+"""How long a start, and a person who looks at the history, wait for a lock."""
+
+LOOKED_AT_S: Final = 0.1
+"""How long `Database.check` looks at the file, at most: an alert may wait for it."""
 
 MEMORY: Final = ":memory:"
 """The path of a history that is kept nowhere."""
 
 _WRITABLE: Final = "see that the folder can be written and the disk is not full; alerts still go out"
 _READABLE: Final = "read it as its owner, such as: sudo -u cry-monitor cry-monitor history"
-_DAMAGED: Final = "the service sets a damaged file aside when it starts, and begins a new one"
+_DAMAGED: Final = "the service sets a damaged file aside, and begins a new one"
 _NEWER: Final = "install that release again, or set history.path to another file"
 
 
@@ -42,6 +46,7 @@ class Database:
         self._path = path
         self._connection = connection
         self._fix = fix
+        self._opened = None if str(path) == MEMORY else path.stat()
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a query; return its rows by column name."""
@@ -65,32 +70,62 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def check(self) -> None:
+        """See that the file is the one that was opened, and whole. Blocks 0.1 s: of a large file it sees a part.
+
+        Another connection looks: ours answers from its memory, and would write on beside a file that is gone. It is
+        SQLite's own, since whoever else closes a file of this process takes SQLite's locks from it.
+
+        Raises:
+            StoreDamagedError: It must be opened anew. What else keeps it from being read is the next write's to find.
+        """
+        if self._opened is None:
+            return
+        try:
+            same = os.path.samestat(self._path.stat(), self._opened)
+        except OSError:
+            same = False
+        if not same:
+            raise StoreDamagedError(str(self._path), "was removed or replaced while it was in use", _DAMAGED)
+        with _as_store_error(self._path, self._fix), contextlib.suppress(sqlite3.OperationalError):
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0.0, isolation_level=None)) as other:
+                end_s = time.monotonic() + LOOKED_AT_S
+                other.set_progress_handler(lambda: time.monotonic() > end_s, 1_000)
+                if not other.execute("PRAGMA user_version").fetchone()[0]:
+                    raise sqlite3.DatabaseError("it was emptied while it was in use")
+                _check(other)
+
     def close(self) -> None:
         """Close the file; again is no error. Never raises: there is nothing left that could be done."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
 
-def open_to_write(path: Path, migrations: Sequence[Sequence[str]], wall: Callable[[], float]) -> Database:
+def open_to_write(
+    path: Path, migrations: Sequence[Sequence[str]], wall: Callable[[], float], *, wait_s: float = BUSY_S
+) -> Database:
     """Open the file, make it where there is none, bring an older one up to date, set a damaged one aside.
 
     Args:
         path: The file; its folder is made too. `MEMORY` keeps nothing.
         migrations: The schema's history, oldest first.
         wall: UTC seconds; dates the name of a damaged file.
+        wait_s: How long another's lock is waited for; afterwards 0.2 s.
 
     Raises:
         StoreError: It cannot be opened, or a newer release has written it; it is left as it is.
     """
     with _as_store_error(path, _WRITABLE):
         try:
-            connection = _open(path, migrations)
+            connection = _open(path, migrations, wait_s)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
             _set_aside(path, str(error), wall())
-            connection = _open(path, migrations)
-    return Database(path, connection, _WRITABLE)
+            connection = _open(path, migrations, wait_s)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
+        return Database(path, connection, _WRITABLE)
 
 
 def open_to_read(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Database | None:
@@ -117,11 +152,6 @@ def open_to_read(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -
         try:
             version = _version(path, connection, migrations)
             _check(connection)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if _is_damage(error):
-                raise StoreError(str(path), f"is damaged: {error}", _DAMAGED) from error
-            raise
         except BaseException:
             connection.close()
             raise
@@ -147,12 +177,12 @@ def try_to_write(path: Path) -> None:
                 connection.execute(statement)
 
 
-def _open(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection:
+def _open(path: Path, migrations: Sequence[Sequence[str]], wait_s: float) -> sqlite3.Connection:
     if str(path) != MEMORY:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
-    # Opened in the main thread before any other starts; afterwards one thread alone uses it.
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    # Opened in the main thread before any other starts, or by the one thread that uses it afterwards.
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
         version = _version(path, connection, migrations)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -209,8 +239,10 @@ def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Seque
 def _set_aside(path: Path, fault: str, at: float) -> None:
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    while aside.exists():  # two in a second, or the clock was set back
+        aside = aside.with_name(f"{aside.name}+")
+    # The file itself last: a log beside a new file would be taken for that file's.
+    for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     log.warning("history_set_aside", path=str(path), aside=str(aside), err=fault, then="a new one is begun")
@@ -221,6 +253,8 @@ def _as_store_error(path: Path, fix: str, fault: str = "the history cannot be us
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
+            raise StoreDamagedError(str(path), f"is damaged: {error}", _DAMAGED) from error
         raise StoreError(str(path), f"{fault}: {error}", fix) from error
 
 
