@@ -70,8 +70,11 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def check(self) -> None:
-        """See that the file is the one that was opened, and whole. Blocks 0.1 s: of a large file it sees a part.
+    def check(self, *, whole: bool) -> None:
+        """See that the file is the one that was opened, by its head or as a whole.
+
+        Blocks 0.1 s at most (measured: 26 ms for the whole of 14 MB, 0.4 ms for its head); of a larger file it sees a
+        part.
 
         Another connection looks: ours answers from its memory, and would write on beside a file that is gone. It is
         SQLite's own, since whoever else closes a file of this process takes SQLite's locks from it.
@@ -94,7 +97,9 @@ class Database:
                 other.set_progress_handler(lambda: time.monotonic() > end_s, 1_000)
                 if not other.execute("PRAGMA user_version").fetchone()[0]:
                     raise sqlite3.DatabaseError("it was emptied while it was in use")
-                _check(other)
+                other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if whole:
+                    _check(other)
 
     def close(self) -> None:
         """Close the file; again is no error. Never raises: there is nothing left that could be done."""

@@ -32,7 +32,10 @@ REOPEN_S: Final = 10.0
 """A file that cannot be opened is tried again so often, and one that was opened anew is not given up sooner."""
 
 CHECK_S: Final = 10.0
-"""How often the file is looked at."""
+"""How often the file's head is looked at."""
+
+WHOLE_EACH: Final = 30
+"""Each so many looks are at the whole of it."""
 
 _REST_S: Final = 1.0
 _WAITING_AT_MOST: Final = 1_000
@@ -73,6 +76,7 @@ class History:
         self._rest_until_s = float("-inf")
         self._open_at_s = float("-inf")
         self._check_at_s = float("-inf")
+        self._looks = 0
         self._forget_at_s = float("-inf")
         self._damaged = False
         self._begun = False  # whether the open file has been told what runs
@@ -166,7 +170,8 @@ class History:
         self._drain(now_s)
         if now_s >= self._check_at_s:
             self._check_at_s = now_s + CHECK_S
-            self._read(lambda store: store.check(), None)
+            self._looks += 1
+            self._read(lambda store: store.check(whole=self._looks % WHOLE_EACH == 0), None)
 
     def close(self, now_s: float) -> None:
         """Try a last time, and close the file."""

@@ -274,9 +274,9 @@ class Store:
                 self._db.change(f"DELETE FROM {table} WHERE at < ?", (oldest_at,))  # noqa: S608 - our own words
             return self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))
 
-    def check(self) -> None:
-        """See that the file is the one that was opened, and whole; blocks 0.1 s at most (`Database.check`)."""
-        self._db.check()
+    def check(self, *, whole: bool) -> None:
+        """See that the file is the one that was opened, by its head or as a whole; blocks 0.1 s at most."""
+        self._db.check(whole=whole)
 
     def close(self) -> None:
         """Close the file; again is no error. Never raises: there is nothing left that could be done."""

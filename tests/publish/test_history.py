@@ -11,7 +11,7 @@ from publish.make import T0, event, held
 
 from monitor.errors import StoreError
 from monitor.publish import Store
-from monitor.publish.history import CHECK_S, REOPEN_S, UNREADABLE, History
+from monitor.publish.history import CHECK_S, REOPEN_S, UNREADABLE, WHOLE_EACH, History
 from monitor.publish.settings import Key
 from monitor.publish.tonight import Night
 from monitor.records import Applied, Event
@@ -233,6 +233,26 @@ def test_a_history_that_is_damaged_in_use_is_begun_anew(
     (episode,) = again.open_episodes()
     assert (episode.episode_id, episode.duration_s) == ("e1", 60.0)
     again.close()
+
+
+def test_damage_in_the_middle_is_found_in_time(path: Path) -> None:
+    """What the head of the file does not show is found when the whole of it is looked at: within five minutes."""
+    before = Store(path)
+    for number in range(300):
+        before.append(event("cry_ended", number))
+    before.close()
+    history = History(Store(path), failing=False, keep_days=90, reopen=lambda: opened(path))
+    history.tick(100.0, T0)
+    with path.open("r+b") as file:
+        file.seek(20 * 4_096)
+        file.write(os.urandom(20 * 4_096))
+    with structlog.testing.capture_logs() as logs:
+        for look in range(1, WHOLE_EACH):
+            history.tick(100.0 + look * CHECK_S, T0)
+        assert [line["event"] for line in logs] == ["history_failed"]
+        history.tick(101.0 + WHOLE_EACH * CHECK_S, T0)
+    assert [line["event"] for line in logs[1:]] == ["history_set_aside", "history_works_again"]
+    history.close(1e9)
 
 
 def test_a_whole_history_is_left_alone(history: History, path: Path) -> None:

@@ -154,6 +154,23 @@ def test_what_is_older_than_ten_minutes_is_kept_in_history_only(
     assert rows == [("cry_started", 0, 1), ("cry_ended", 1, 0)]
 
 
+def test_what_an_earlier_run_left_for_over_ten_minutes_is_history_only(
+    broker: Mosquitto, recorder: Recorder, tmp_path: Path
+) -> None:
+    """After a restart, too: what is older is not sent, which is logged; what is younger is, marked late."""
+    before = store(tmp_path)
+    before.append(event("cry_ended", 1))
+    before.append(event("cry_ended", 2, at=event().at + 100))
+    before.close()
+    service = Service(port=broker.port, store=store(tmp_path))
+    service.clock.move_on(650)
+    with structlog.testing.capture_logs() as logs, service:
+        recorder.wait_for_message(STATUS, b"online")
+        told = payloads(recorder.received, EVENT)
+    assert [(e["event_id"], e["late"]) for e in told] == [("e2-cry_ended", True)]
+    assert [line["events"] for line in logs if line["event"] == "events_kept_in_history_only"] == [1]
+
+
 def history_holds(folder: Path, count: int) -> bool:
     """Return whether so many events are in the history."""
     with closing(sqlite3.connect(folder / "history.db")) as db:
