@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from monitor.errors import DeliveryError
-from monitor.publish.backoff import SHORT_CONNECTION_S, next_delay_s
+from monitor.publish.backoff import FIGHT, SHORT_CONNECTION_S, next_delay_s
 from monitor.publish.broker import Broker
 from monitor.publish.messages import Message
 from monitor.publish.mqtt import Link
@@ -151,9 +151,10 @@ class Connection:
     def _failed(self, report: LinkDown) -> None:
         self.up = False
         if report.connected_for_s is not None:
-            self._failures = 0
             short = report.connected_for_s < SHORT_CONNECTION_S
             self._short_in_a_row = self._short_in_a_row + 1 if short else 0
+            if not short:  # else two services with one client id would say so each minute
+                self._failures = 0
         self._failures += 1
         delay_s = next_delay_s(
             refused=report.refused,
@@ -162,7 +163,7 @@ class Connection:
             uniform=self._uniform,
         )
         self._next_try_s = self._clock() + delay_s
-        if self._failures % EVERY == 1:
+        if self._failures % EVERY == 1 or self._short_in_a_row == FIGHT:
             log.warning(
                 "mqtt_lost",
                 host=self._broker.host,

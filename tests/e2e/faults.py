@@ -73,7 +73,9 @@ def kill_in_episodes(folder: Path, broker: Mosquitto, *, kills: int, seed: int) 
                 assert service.wait() == -signal.SIGKILL
         told = len(keeper.received)
         with service:
-            wait_for(keeper, lambda all_: b"online" in [m.payload for m in all_[told:]], "online, after all that waited")
+            wait_for(
+                keeper, lambda all_: b"online" in [m.payload for m in all_[told:]], "online, after all that waited"
+            )
             service.stop()
         wait_for(keeper, lambda all_: all_[-1].payload == b"offline", "the last word")
         came = Counter(event_ids(keeper.received))
