@@ -105,6 +105,16 @@ def test_an_episode_without_an_end_is_found_at_the_next_start(store: Store, path
     again.close()
 
 
+def test_a_clock_that_is_set_makes_no_cry_longer(store: Store) -> None:
+    """An episode that the service died in lasts as long as it was told, and two minutes at most beyond that."""
+    store.append(event("cry_started"))
+    store.touch("e1", T0 + 3_600)
+    (episode,) = store.open_episodes()
+    assert interrupted(episode).duration_s == 5.5 + 120
+    store.append(event("cry_started", 2, at=T0 - 3_600, started_at=T0))
+    assert interrupted(store.open_episodes()[1]).duration_s == 5.5
+
+
 def test_a_judged_cause_is_that_of_the_end(store: Store) -> None:
     """An episode that the service died in ends with the cause that was judged; one that has ended keeps its own."""
     store.append(event("cry_started"))
