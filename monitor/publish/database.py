@@ -50,6 +50,7 @@ class Database:
         self._fix = fix
         # Kept open beside SQLite's own as long as that: to close it takes SQLite's locks from the whole process.
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if watched else None
+        self._opened = self._identity() if watched else None
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a query; return its rows by column name."""
@@ -84,18 +85,17 @@ class Database:
         """
         if self._file is None:
             return
-        try:
-            same = os.path.samestat(self._path.stat(), os.fstat(self._file))
-            head = os.pread(self._file, len(_HEAD), 0)
-        except OSError:
-            same, head = False, b""
-        if not same:
+        if self._identity() != self._opened:
             raise StoreDamagedError(str(self._path), "was removed or replaced while it was in use", _DAMAGED)
-        if head != _HEAD:
+        if os.pread(self._file, len(_HEAD), 0) != _HEAD:
             raise StoreDamagedError(str(self._path), "was overwritten while it was in use", _DAMAGED)
         if whole:
             with _as_store_error(self._path, self._fix), contextlib.suppress(sqlite3.OperationalError):
                 self._check_whole()
+
+    def _identity(self) -> tuple[tuple[int, int] | None, ...]:
+        """Return which files stand under our name: the database and its log."""
+        return tuple(_inode(Path(f"{self._path}{suffix}")) for suffix in ("", "-wal"))
 
     def _check_whole(self) -> None:
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
@@ -267,6 +267,14 @@ def _as_store_error(path: Path, fix: str, fault: str = "the history cannot be us
         if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
             raise StoreDamagedError(str(path), f"is damaged: {error}", _DAMAGED) from error
         raise StoreError(str(path), f"{fault}: {error}", fix) from error
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: Path) -> None:

@@ -15,10 +15,10 @@ from typing import Final, TypeVar
 import structlog
 
 from monitor.errors import StoreDamagedError, StoreError
-from monitor.publish.interrupted import interrupted
+from monitor.publish.ongoing import Ongoing
 from monitor.publish.store import Store
 from monitor.publish.tonight import Night
-from monitor.records import AlertHeld, Applied, CauseJudged, Event, SettingName
+from monitor.records import AlertHeld, Applied, CauseJudged, Event
 
 log = structlog.get_logger()
 
@@ -83,11 +83,7 @@ class History:
         self._left = True  # whether it may hold events of an earlier run that were not taken up
         self._last_left: str | None = None
         self._found: list[Event] = []
-        # What a new file must be told.
-        self._applied: dict[tuple[str, SettingName], Applied] = {}
-        self._knows_settings = store is None  # nobody could ask it, so the configuration's run
-        self._running: dict[str, Event] = {}
-        self._ours: dict[str, Event | None] = {}  # events of this run and those taken up; None: a broker has it
+        self._ongoing = Ongoing(asks_settings=store is not None)
 
     @property
     def open(self) -> bool:
@@ -96,11 +92,7 @@ class History:
 
     def append(self, event: Event, now_s: float) -> None:
         """Write down an event. Blocks at most 0.2 s, as every call here; never raises."""
-        if event.event_type in ("cry_started", "cry_ongoing") and event.episode_id is not None:
-            self._running[event.episode_id] = event
-        elif event.event_type == "cry_ended":
-            self._running.pop(event.episode_id or "", None)
-        self._remember(event)
+        self._ongoing.happened(event)
         self._write(lambda store: store.append(event), now_s)
 
     def touch(self, episode_id: str, last_at: float, now_s: float) -> None:
@@ -114,17 +106,17 @@ class History:
 
     def delivered(self, event_id: str, at: float, now_s: float) -> None:
         """Note that the broker has the event."""
-        self._settle(event_id)
+        self._ongoing.settle(event_id)
         self._write(lambda store: store.mark_delivered(event_id, at), now_s)
 
     def expired(self, event_id: str, now_s: float) -> None:
         """Note that the event came too late to be sent."""
-        self._settle(event_id)
+        self._ongoing.settle(event_id)
         self._write(lambda store: store.mark_expired(event_id), now_s)
 
     def keep_setting(self, applied: Applied, now_s: float) -> None:
         """Keep a setting that its owner has taken over."""
-        self._applied[applied.room, applied.setting] = applied
+        self._ongoing.apply(applied)
         self._write(lambda store: store.write_setting(applied), now_s)
 
     def held(self, held: AlertHeld, now_s: float) -> None:
@@ -176,7 +168,8 @@ class History:
     def close(self, now_s: float) -> None:
         """Try a last time, and close the file."""
         self._rest_until_s = float("-inf")
-        self._drain(now_s)
+        for _ in range(_WAITING_AT_MOST // _AT_ONCE):
+            self._drain(now_s)
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -204,7 +197,7 @@ class History:
             return
         try:
             if not self._begun:
-                self._begin(self._store)
+                self._ongoing.tell(self._store)
                 self._begun = True
             for _ in range(min(len(self._waiting), _AT_ONCE)):
                 self._waiting[0](self._store)
@@ -216,22 +209,6 @@ class History:
         if self.failing and not self._waiting:
             log.info("history_works_again", failures=self._failures, lost=self.lost)
             self.failing, self._failures = False, 0
-
-    def _begin(self, store: Store) -> None:
-        """Tell a file what runs, and close what an earlier run left open in it. Again is no error."""
-        if self._knows_settings:
-            store.keep_only(self._applied)
-        else:
-            self._applied = {**store.kept_settings(), **self._applied}
-            self._knows_settings = True
-        for episode in store.open_episodes():
-            if episode.episode_id not in self._running:
-                store.append(interrupted(episode))
-        for event in list(self._ours.values()):
-            if event is not None:
-                store.append(event)
-        for event in self._running.values():
-            store.continue_episode(event)
 
     def _open_anew(self, now_s: float) -> None:
         """Give up the file that we have, and open what is there as at the start: a damaged one is set aside then."""
@@ -256,20 +233,7 @@ class History:
         self._left = bool(found)
         if found:
             self._last_left = found[-1].event_id
-        for event in found:
-            if event.event_id not in self._ours:
-                self._remember(event)
-                self._found.append(event)
-
-    def _remember(self, event: Event) -> None:
-        """Keep an event for a new file until a broker has it: the newest 1 000, which is what an outbox holds."""
-        self._ours.setdefault(event.event_id, event)
-        if len(self._ours) > _WAITING_AT_MOST:
-            del self._ours[next(iter(self._ours))]
-
-    def _settle(self, event_id: str) -> None:
-        if event_id in self._ours:
-            self._ours[event_id] = None
+        self._found += [event for event in found if self._ongoing.take_up(event)]
 
     def _failed(self, error: StoreError) -> None:
         self._damaged = self._damaged or isinstance(error, StoreDamagedError)

@@ -24,7 +24,7 @@ STOP_S = 10.0
 Line = dict[str, Any]
 
 
-def room(path: Path, *, speed: float = 10.0, **settings: str | bool) -> Line:
+def room(path: Path, *, speed: float = 10.0, **settings: str | int) -> Line:
     """Return the settings of a room that plays a recording, `speed` times as fast as it was."""
     return {"source": "file", "path": str(path), "speed": speed, **settings}
 

@@ -12,7 +12,7 @@ import pytest
 from e2e.faults import event_ids, restless, stored
 from e2e.heard import EVENT, STATE, payloads, wait_for, wait_for_event
 from e2e.service import Service
-from mqtt_broker import Mosquitto, Recorder, missing
+from mqtt_broker import Mosquitto, Received, Recorder, missing
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -53,16 +53,21 @@ def service_with(disk: Path, broker: Mosquitto, options: str) -> Service:
 def alerts_come_in_time(service: Service, recorder: Recorder) -> None:
     """Wait for two alerts more, and see that each is told as soon as it is decided."""
     for _ in range(2):
-        decided, told = len(service.logged("alert")), alerts(recorder)
+        decided, told = len(service.logged("alert")), alerts(recorder.received)
         service.wait_for_line("alert", count=decided + 1)
         began_s = time.monotonic()
-        wait_for(recorder, lambda _all, told=told: alerts(recorder) > told, "the alert")
+        one_more(recorder, told)
         assert time.monotonic() - began_s < IN_TIME_S
 
 
-def alerts(recorder: Recorder) -> int:
-    """Return how many alerts came so far."""
-    return sum(event["event_type"] == "alert" for event in payloads(recorder.received, EVENT))
+def one_more(recorder: Recorder, told: int) -> None:
+    """Wait for more than these alerts."""
+    wait_for(recorder, lambda all_: alerts(all_) > told, "the alert")
+
+
+def alerts(received: list[Received]) -> int:
+    """Return how many alerts there are."""
+    return sum(event["event_type"] == "alert" for event in payloads(received, EVENT))
 
 
 def problem(recorder: Recorder, value: str) -> None:

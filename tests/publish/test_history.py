@@ -75,6 +75,18 @@ def test_what_could_not_be_written_is_written_later(history: History, path: Path
     again.close()
 
 
+def test_the_last_try_is_for_all_that_waits(path: Path) -> None:
+    """A service that ends while the file is free again leaves nothing unwritten."""
+    history = History(Store(path), failing=False, keep_days=90)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(1_000):
+            history.append(event(number=number), 100.0)
+        other.execute("ROLLBACK")
+    history.close(100.5)
+    assert len(events_in(path)) == 1_000
+
+
 def test_a_failure_that_lasts_is_said_each_hundredth_time(path: Path) -> None:
     """The first failure is a warning, then each 100th with the count; what waits is bounded, what is lost counted."""
     store = Store(path)
@@ -233,6 +245,23 @@ def test_a_history_that_is_damaged_in_use_is_begun_anew(
     (episode,) = again.open_episodes()
     assert (episode.episode_id, episode.duration_s) == ("e1", 60.0)
     again.close()
+
+
+def test_a_log_that_is_removed_costs_nothing(path: Path) -> None:
+    """What was written into a log that somebody deleted in use is in the file when that is opened anew."""
+    history = History(Store(path), failing=False, keep_days=90, reopen=lambda: opened(path))
+    history.append(event(), 100.0)
+    Path(f"{path}-wal").unlink()
+    with structlog.testing.capture_logs() as logs:
+        history.tick(100.0 + CHECK_S, T0)
+    history.append(event("cry_ended"), 100.1 + CHECK_S)
+    assert [line["event"] for line in logs] == ["history_failed"]
+    history.tick(100.5 + CHECK_S, T0)
+    history.append(event(number=2), 101.0 + CHECK_S)
+    assert not history.failing
+    assert events_in(path) == ["e1-cry_started", "e1-cry_ended", "e2-cry_started"]
+    assert taken_up(history, 112.0) == []
+    history.close(1e9)
 
 
 def test_damage_in_the_middle_is_found_in_time(path: Path) -> None:
