@@ -325,6 +325,48 @@ def test_a_service_that_is_killed_is_offline_by_its_will(broker: Mosquitto, reco
     assert recorder.wait_for_message(STATUS, b"offline").retain
 
 
+@pytest.mark.parametrize(
+    ("step", "dies_before", "got_before", "got_again"),
+    [("append", False, False, True), ("delivered", True, True, True), ("delivered", False, True, False)],
+    ids=["stored, not sent", "sent, not noted", "noted"],
+)
+def test_a_kill_between_two_steps_loses_nothing(
+    broker: Mosquitto,
+    recorder: Recorder,
+    tmp_path: Path,
+    step: str,
+    *,
+    dies_before: bool,
+    got_before: bool,
+    got_again: bool,
+) -> None:
+    """SIGKILL between storing, sending and noting the answer: the event arrives, twice at most, with the same id."""
+    program = f"""
+        import os, signal, sys
+        sys.path[:0] = [{os.fspath(Path(__file__).parents[2])!r}, {os.fspath(Path(__file__).parents[1])!r}]
+        from pathlib import Path
+        from monitor.publish.history import History
+        from publish.make import Service, alert, health, store
+        before = History.{step}
+        def last(*arguments):
+            {dies_before} or before(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+        History.{step} = last
+        with Service(port={broker.port}, store=store(Path({os.fspath(tmp_path)!r}))) as service:
+            service.tell(health(), alert())
+            service.loop.join(60.0)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as process:
+        assert process.wait(60.0) == -signal.SIGKILL
+    if got_before:
+        recorder.wait_for_message(EVENT)
+    assert [e["event_id"] for e in payloads(recorder.received, EVENT)] == ["e1-alert"] * got_before
+    recorder.clear()
+    with Service(port=broker.port, store=store(tmp_path)):
+        recorder.wait_for_message(STATUS, b"online")
+        assert [e["event_id"] for e in payloads(recorder.received, EVENT)] == ["e1-alert"] * got_again
+
+
 def test_memory_keeps_nothing(broker: Mosquitto, recorder: Recorder) -> None:
     """A demonstration's history works as any other."""
     with Service(port=broker.port, store=Store(Path(":memory:"))) as service:
