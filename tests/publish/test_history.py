@@ -224,9 +224,10 @@ def test_a_history_that_is_damaged_in_use_is_begun_anew(
     history.tick(100.0, T0 + 7)
     history.keep_setting(Applied("nursery", "sensitivity", "high"), 100.0)
     history.keep_setting(Applied("nursery", "enabled", "OFF", T0 + 999.0, 1_000.0), 100.0)
-    history.append(event("cry_started"), 100.0)
-    history.delivered("e1-cry_started", T0 + 7, 100.1)
-    history.append(event("cry_ongoing", duration_s=60.0), 100.2)
+    for said in (event("cry_started"), event("cry_ongoing", duration_s=60.0)):
+        history.append(said, 100.0)
+        history.delivered(said.event_id, T0 + 7, 100.1)
+    history.append(event("acknowledged", by="Anna"), 100.2)
     with structlog.testing.capture_logs() as logs:
         fault(path)
         history.tick(100.0 + CHECK_S, T0 + 17)
@@ -238,7 +239,7 @@ def test_a_history_that_is_damaged_in_use_is_begun_anew(
     ]
     assert len([file for file in path.parent.glob("*.damaged-*") if file.suffix[-4:] not in ("-wal", "-shm")]) == aside
     history.close(112.0)
-    assert events_in(path) == ["e1-cry_ongoing", "e1-alert"]
+    assert events_in(path) == ["e1-acknowledged", "e1-alert"]
     again = Store(path)
     assert again.settle(CONFIGURED) == {("nursery", "enabled"): "OFF", ("nursery", "sensitivity"): "high"}
     assert again.until() == {("nursery", "enabled"): (T0 + 999.0, 1_000.0)}
