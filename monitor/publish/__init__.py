@@ -7,7 +7,7 @@ forgets a room of it.
 
 from monitor.publish.alert_log import AlertLog
 from monitor.publish.broker import Broker
-from monitor.publish.database import MEMORY, try_to_write
+from monitor.publish.database import MEMORY, PATIENT_S, try_to_write
 from monitor.publish.discovery import Discovery
 from monitor.publish.erasure import Erasure, Found
 from monitor.publish.glance import Glance
@@ -21,6 +21,7 @@ from monitor.publish.sweep import Sweep
 
 __all__ = [
     "MEMORY",
+    "PATIENT_S",
     "AlertLog",
     "Broker",
     "Discovery",

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from monitor.errors import DeliveryError
-from monitor.publish.backoff import SHORT_CONNECTION_S, next_delay_s
+from monitor.publish.backoff import FIGHT, SHORT_CONNECTION_S, next_delay_s
 from monitor.publish.broker import Broker
 from monitor.publish.messages import Message
 from monitor.publish.mqtt import Link
@@ -168,7 +168,7 @@ class Connection:
         self._next_try_s = self._clock() + delay_s
         # Another fault has another fix: a broker that is back, and now refuses us, is news.
         fix = _fix(report)
-        news = (fix, self._short_in_a_row > 1)
+        news = (fix, self._short_in_a_row >= FIGHT)
         if self._failures % EVERY == 1 or news not in self._said:
             self._said.add(news)
             log.warning(

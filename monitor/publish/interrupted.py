@@ -3,9 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from monitor.records import Event
+
+UNTOLD_AT_MOST_S: Final = 120.0
+"""An episode's `duration_s` is told each 60 s of sound: what the wall clock makes of it beyond that is a clock that was
+set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class OpenEpisode:
 
 def interrupted(episode: OpenEpisode) -> Event:
     """Return the `cry_ended` of an episode that this service died in: it ends when it was last heard of."""
-    lasted_s = max(0.0, episode.last_at - episode.started_at)
+    lasted_s = min(max(0.0, episode.last_at - episode.started_at), episode.duration_s + UNTOLD_AT_MOST_S)
     return Event(
         event_type="cry_ended",
         event_id=f"{episode.episode_id}-interrupted",  # the same again after another crash: still one event

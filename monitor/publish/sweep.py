@@ -5,9 +5,10 @@ from typing import Final
 
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
+from monitor.publish.diagnosis import REACH_FIX
 from monitor.publish.messages import ONLINE, Message, Messages
 from monitor.publish.reports import Incoming
-from monitor.publish.visitor import REACH_FIX, TOPIC_FIX, Visitor
+from monitor.publish.visitor import TOPIC_FIX, Visitor
 
 _END: Final = b"end"
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, cast
 
@@ -135,6 +135,7 @@ class Service:
         port: int = 1883,
         retry_s: float = 0.05,
         history_failing: bool = False,
+        reopen: Callable[[], Store] | None = None,
         announced: Discovery | None = None,
         alert_log: AlertLog | None = None,
         categories: Sequence[str] = CATEGORIES,
@@ -157,6 +158,7 @@ class Service:
             wall=self.clock.wall,
             uniform=lambda _low, _high: retry_s,
             history_failing=history_failing,
+            reopen=reopen,
             discovery=announced,
             alert_log=alert_log,
             categories=categories,
