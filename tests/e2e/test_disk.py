@@ -39,6 +39,10 @@ def disk(tmp_path: Path) -> Path:
     return folder
 
 
+ROOM_ENOUGH = "size=8m"
+"""SQLite's log beside the history takes up to 4 MB before it is written over."""
+
+
 def service_with(disk: Path, broker: Mosquitto, options: str) -> Service:
     """Return a service whose history alone is on a small disk."""
     return Service(
@@ -91,7 +95,7 @@ def holds_all(service: Service, disk: Path, recorder: Recorder) -> None:
 
 def test_a_full_disk_costs_history_and_no_alert(broker: Mosquitto, recorder: Recorder, disk: Path) -> None:
     """`problem: store`, one warning, alerts in time; with room again the events that waited are in the history."""
-    with service_with(disk, broker, "size=512k") as service:
+    with service_with(disk, broker, ROOM_ENOUGH) as service:
         wait_for_event(recorder, "cry_ended")
         filler = Path(f"/proc/{service.pid}/root{disk}/filler")
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}"], stderr=subprocess.DEVNULL, check=False)
@@ -109,7 +113,7 @@ def test_a_full_disk_costs_history_and_no_alert(broker: Mosquitto, recorder: Rec
 
 def test_a_disk_that_cannot_be_written_is_tried_again(broker: Mosquitto, recorder: Recorder, disk: Path) -> None:
     """Read-only at the start: one warning, alerts in time; writable again, the history has all since the start."""
-    with service_with(disk, broker, "size=1m,ro") as service:
+    with service_with(disk, broker, f"{ROOM_ENOUGH},ro") as service:
         service.wait_for_line("history_off")
         problem(recorder, "store")
         alerts_come_in_time(service, recorder)
