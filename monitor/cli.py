@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -99,6 +99,26 @@ Since = Annotated[
         show_default=False,
         help="Leave out episodes that ended before: a day (2026-11-24), a time (2026-11-24T22:00:00Z), or an age "
         "(90m, 12h, 7d).",
+    ),
+]
+
+
+def _night(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("write the date of its evening, such as 2026-11-24") from error
+
+
+Night = Annotated[
+    date | None,
+    typer.Option(
+        "--night",
+        metavar="DATE",
+        parser=_night,
+        show_default=False,
+        help="The night, by the date of its evening (2026-11-24); it runs from noon to noon. Default: the latest that "
+        "has anything.",
     ),
 ]
 
@@ -285,6 +305,50 @@ def history(
         from monitor.verbs.history import history as verb_history  # noqa: PLC0415 - only the chosen verb is imported
 
         return verb_history(loaded, jsonl=jsonl, since=since)
+
+    carry_out(verb, config, overrides)
+
+
+@app.command(
+    short_help="Tell how a night was.",
+    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor report --night 2026-11-24 --png night.png",
+)
+def report(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    night: Night = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="FILE",
+            show_default=False,
+            help="Draw the night's timeline, too: level, score, cries and alerts. Needs the extra cry-monitor[report].",
+        ),
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object for each room, one a line, on a terminal, too.")
+    ] = False,
+) -> None:
+    """Tell how a night was, room by room: a table on a terminal, else one JSON object a line.
+
+    A cry belongs to the night in which it began. Crying counts from the first sound of a cry to the last, with what
+    came before it was sure. Time to settle is the median of that, over the cries that ended in quiet. Alerts are those
+    that were sent, tests left out; beside them stand those that were held back.
+
+    Below that stand this home's own figures, since installation: hours really heard, alerts, and how many of them
+    somebody answered to be no cry, a night of 8 h, with the 95 % interval. An alert that nobody answered may have been
+    false, too.
+
+    Reads the history beside a running service and changes nothing in it. Where there is none yet, says so; that is no
+    fault.
+    """
+
+    def verb(loaded: "Loaded") -> int:
+        from monitor.verbs.report import report as verb_report  # noqa: PLC0415 - only the chosen verb is imported
+
+        return verb_report(loaded, night=night, png=png, jsonl=jsonl)
 
     carry_out(verb, config, overrides)
 

@@ -56,3 +56,7 @@ class DeliveryError(MonitorError):
 
 class StoreError(MonitorError):
     """The history cannot be read or written; alerts still go out."""
+
+
+class PictureError(MonitorError):
+    """A picture cannot be drawn or written; what it would show is told in words."""

@@ -8,22 +8,36 @@ from monitor.publish.alert_log import AlertLog
 from monitor.publish.broker import Broker
 from monitor.publish.database import MEMORY, try_to_write
 from monitor.publish.discovery import Discovery
+from monitor.publish.figures import Count, Figures
 from monitor.publish.glance import Glance
 from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
+from monitor.publish.minutes import Minute
 from monitor.publish.probe import Probe
-from monitor.publish.reader import PastAlert, PastEpisode, past_alerts, past_episodes
+from monitor.publish.reader import (
+    PastAlert,
+    PastEpisode,
+    latest_at,
+    past_alerts,
+    past_counts,
+    past_episodes,
+    past_minutes,
+)
 from monitor.publish.rehearsal import Rehearsal
 from monitor.publish.store import Store
+from monitor.publish.tonight import night_of, noon_of
 
 __all__ = [
     "MEMORY",
     "AlertLog",
     "Broker",
+    "Count",
     "Discovery",
+    "Figures",
     "Glance",
     "Message",
     "Messages",
+    "Minute",
     "PastAlert",
     "PastEpisode",
     "Probe",
@@ -31,7 +45,12 @@ __all__ = [
     "Rehearsal",
     "Store",
     "is_retained",
+    "latest_at",
+    "night_of",
+    "noon_of",
     "past_alerts",
+    "past_counts",
     "past_episodes",
+    "past_minutes",
     "try_to_write",
 ]

@@ -5,13 +5,15 @@ again, at most once a second, so that a locked file (0.2 s for each write) canno
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import structlog
 
 from monitor.errors import StoreError
+from monitor.publish.figures import Count
 from monitor.publish.interrupted import interrupted
+from monitor.publish.minutes import Minute
 from monitor.publish.store import Store
 from monitor.publish.tonight import Night
 from monitor.records import AlertHeld, Applied, CauseJudged, Event
@@ -48,6 +50,11 @@ class History:
         self._failures = 0
         self._rest_until_s = float("-inf")
         self._forget_at_s = float("-inf")
+
+    @property
+    def behind(self) -> bool:
+        """Whether writes wait, or there is nowhere to write: what can wait elsewhere should."""
+        return self._store is None or bool(self._waiting)
 
     def append(self, event: Event, now_s: float) -> None:
         """Write down an event. Blocks at most 0.2 s, as every call here; never raises."""
@@ -86,6 +93,10 @@ class History:
         """Keep what a person says that a cry was."""
         self._write(lambda store: store.write_feedback(room, episode_id, value, at), now_s)
 
+    def keep_minutes(self, minutes: Sequence[Minute], now_s: float) -> None:
+        """Add up what was heard."""
+        self._write(lambda store: store.write_minutes(minutes), now_s)
+
     def find_episode(self, room: str, episode_id: str | None) -> str | None:
         """Return this id where it is an episode of the room, of None the latest; else None, or `UNREADABLE`."""
         unread: str | None = UNREADABLE
@@ -99,6 +110,11 @@ class History:
     def night(self, since_at: float) -> Night:
         """Return what is known of the night that began then; nothing where it cannot be read."""
         return self._read(lambda store: store.night(since_at), Night())
+
+    def counts(self) -> list[Count] | None:
+        """Return what was counted since installation; None where it cannot be read."""
+        unread: list[Count] | None = None
+        return self._read(lambda store: store.counts(), unread)
 
     def recover(self, *, max_age_s: float, now_at: float) -> list[Event]:
         """Close what an earlier run left open, and return all that no broker has yet, oldest first."""

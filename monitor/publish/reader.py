@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor.publish.counts import counts, heard
 from monitor.publish.database import open_to_read
+from monitor.publish.figures import Count
+from monitor.publish.minutes import Minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class PastEpisode:
         ended_at: UTC seconds; None while it runs, or where the service died in it and was not started again.
         ended_by: See `records.EndedBy`; None as `ended_at`.
         duration_s: How long the child cried, hang-over excluded; of an open episode, as far as it was written down.
+        lead_s: Seconds before `started_at` at which it first sounded like crying; 0 where an older release wrote it.
     """
 
     episode_id: str
@@ -29,6 +33,7 @@ class PastEpisode:
     mean: float
     reason: str
     model: str
+    lead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ def past_episodes(path: Path, *, since_at: float | None = None) -> list[PastEpis
     rows = _ask(
         path,
         """SELECT episode_id, room, started_at, ended_at, ended_by, coalesce(duration_s, 0.0) AS duration_s,
-                  coalesce(peak, 0.0) AS peak, coalesce(mean, 0.0) AS mean, reason, model
+                  coalesce(peak, 0.0) AS peak, coalesce(mean, 0.0) AS mean, reason, model,
+                  coalesce(lead_s, 0.0) AS lead_s
         FROM episodes WHERE ended_at IS NULL OR ended_at >= ? ORDER BY started_at, episode_id""",
         (_oldest(since_at),),
     )
@@ -87,6 +93,46 @@ def past_alerts(path: Path, *, since_at: float | None = None) -> list[PastAlert]
         (_oldest(since_at),),
     )
     return None if rows is None else [PastAlert(**row) for row in rows]
+
+
+def past_minutes(path: Path, *, since_at: float, until_at: float) -> list[Minute] | None:
+    """Return what was heard in the minutes from `since_at` up to `until_at` (UTC seconds); otherwise as above."""
+    rows = _ask(
+        path,
+        "SELECT room, at, heard_s, level_dbfs, score, model, sensitivity FROM minutes WHERE at >= ? AND at < ?"
+        " ORDER BY at, room",
+        (since_at, until_at),
+    )
+    return None if rows is None else [Minute(**row) for row in rows]
+
+
+def past_counts(path: Path) -> list[Count] | None:
+    """Return what each room counted since installation, by model and sensitivity; otherwise as above."""
+    database = open_to_read(path)
+    if database is None:
+        return None
+    try:
+        return counts(database, heard(database))
+    finally:
+        database.close()
+
+
+def latest_at(path: Path, *, quiet_s: float) -> float | None:
+    """Return when the latest cry began, an alert was due, or `quiet_s` before a room was last heard (UTC seconds).
+
+    Returns:
+        None where there is nothing yet.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    rows = _ask(
+        path,
+        "SELECT max(at) AS at FROM (SELECT max(started_at) AS at FROM episodes UNION ALL SELECT max(at) FROM alerts"
+        " UNION ALL SELECT max(at) - ? FROM minutes)",
+        (quiet_s,),
+    )
+    return None if rows is None else rows[0]["at"]
 
 
 def _oldest(since_at: float | None) -> float:

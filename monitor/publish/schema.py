@@ -54,5 +54,23 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE INDEX feedback_by_time ON feedback (at)",
         "CREATE INDEX episodes_of_a_room ON episodes (room, started_at)",
     ),
+    (
+        # NULL: of an older release, which did not count what it heard; such an alert is in no figure.
+        "ALTER TABLE alerts ADD COLUMN sensitivity TEXT",
+        "ALTER TABLE episodes ADD COLUMN lead_s REAL",
+        # at: UTC seconds of the minute's begin. One row a minute, but for one in which somebody changed something.
+        # The key's columns stand first: else SQLite 3.40 (Debian 12) calls a sound table damaged.
+        """CREATE TABLE minutes (
+            room TEXT NOT NULL, at INTEGER NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL,
+            heard_s REAL NOT NULL, level_dbfs REAL, score REAL, PRIMARY KEY (room, at, model, sensitivity)
+        ) WITHOUT ROWID""",
+        # What was forgotten, as sums: the other tables hold the rest.
+        """CREATE TABLE totals (
+            room TEXT NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL,
+            heard_s REAL NOT NULL DEFAULT 0, alerts INTEGER NOT NULL DEFAULT 0,
+            answered INTEGER NOT NULL DEFAULT 0, not_a_cry INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (room, model, sensitivity)
+        ) WITHOUT ROWID""",
+    ),
 )
 """`MIGRATIONS[n]` brings a file of version n to n + 1. A released one is never edited, only followed by another."""
