@@ -32,8 +32,8 @@ class Rule:
     """When an episode starts and how long it lasts; see `detect.model.Threshold`.
 
     Attributes:
-        lead: From here on a window before the start belongs to the cry, once there is one. By hindsight, so it is as low
-            as any sensitivity's `exit`; it starts no episode and wakes nobody.
+        lead: From here on a window before the start belongs to the cry, once there is one. That is hindsight, so it is
+            as low as any sensitivity's `exit`; it starts no episode and wakes nobody.
     """
 
     enter: float

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from monitor.records import SAMPLE_RATE_HZ, Level, Score, Segment, Sensitivity
 
 CLOSED_AT_MOST_S = 1.5
-"""A closed gate's segments hold no samples and come each second or so: more time than this between two was not heard."""
+"""A closed gate's segments hold no samples and come each second or so: more time between two was not heard."""
 
 
 class Heard:
@@ -13,7 +13,9 @@ class Heard:
 
     def __init__(self) -> None:
         self._end_sample = 0
-        self._begin()
+        self._heard_s = 0.0
+        self._top_dbfs = float("-inf")
+        self._top_score: float | None = None
 
     def add(self, segment: Segment, scores: Sequence[Score]) -> None:
         """Count what came since the segment before; time that no samples stand for is not in it."""
@@ -42,10 +44,5 @@ class Heard:
             model=model,
             sensitivity=sensitivity,
         )
-        self._begin()
+        self._heard_s, self._top_dbfs, self._top_score = 0.0, float("-inf"), None
         return level
-
-    def _begin(self) -> None:
-        self._heard_s = 0.0
-        self._top_dbfs = float("-inf")
-        self._top_score: float | None = None

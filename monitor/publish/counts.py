@@ -12,15 +12,14 @@ from monitor.records import NOT_A_CRY
 Key = tuple[str, str, str]
 """Room, model, sensitivity."""
 
-_EVER: Final = float("inf")
-
 _ADD_MINUTE: Final = """INSERT INTO minutes (room, at, heard_s, level_dbfs, score, model, sensitivity)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     heard_s = heard_s + excluded.heard_s,
     level_dbfs = max(coalesce(level_dbfs, excluded.level_dbfs), coalesce(excluded.level_dbfs, level_dbfs)),
     score = max(coalesce(score, excluded.score), coalesce(excluded.score, score))"""
 
-_HEARD: Final = "SELECT room, model, sensitivity, sum(heard_s) AS heard_s FROM minutes WHERE at < ? GROUP BY 1, 2, 3"
+_HEARD_BEFORE: Final = """SELECT room, model, sensitivity, sum(heard_s) AS heard_s FROM minutes
+WHERE at < ? GROUP BY room, model, sensitivity"""
 
 # Of several rows the one with the least `at`, and the newest `rowid`, gives the other columns: so says SQLite.
 _ALERTED: Final = """SELECT episodes.room, model, sensitivity, count(*) AS alerts, count(value) AS answered,
@@ -44,16 +43,11 @@ def write_minutes(database: Database, minutes: Iterable[Minute]) -> None:
             database.change(_ADD_MINUTE, astuple(minute))
 
 
-def heard(database: Database, before_at: float = _EVER) -> dict[Key, float]:
-    """Return the seconds heard in the minutes before; of 90 days of one room this takes some 20 ms."""
-    return {_key(row): row["heard_s"] for row in database.rows(_HEARD, (before_at,))}
-
-
-def counts(database: Database, heard_s: Mapping[Key, float]) -> list[Count]:
-    """Return all that was counted since installation; `heard_s` is what `heard` returned, or a sum that was kept."""
-    found: dict[Key, list[float]] = {key: [seconds, 0, 0, 0] for key, seconds in heard_s.items()}
-    alerted = database.rows(_ALERTED, (NOT_A_CRY, True, _EVER))
-    for row in [*database.rows("SELECT * FROM totals"), *alerted]:
+def counts(database: Database) -> list[Count]:
+    """Return all that was counted since installation; some milliseconds."""
+    found: dict[Key, list[float]] = {}
+    alerted = database.rows(_ALERTED, (NOT_A_CRY, True, 0.0))
+    for row in [*database.rows("SELECT * FROM heard"), *database.rows("SELECT * FROM totals"), *alerted]:
         sums = found.setdefault(_key(row), [0.0, 0, 0, 0])
         for place, name in enumerate(("heard_s", "alerts", "answered", "not_a_cry")):
             sums[place] += row.get(name, 0)
@@ -65,8 +59,8 @@ def roll_up(database: Database, oldest_at: float) -> None:
 
     An episode is counted when it goes, with its alerts and its last answer: those must stay as long as it does.
     """
-    for (room, model, sensitivity), heard_s in heard(database, oldest_at).items():
-        database.change(_ADD_TOTAL, (room, model, sensitivity, heard_s, 0, 0, 0))
+    for row in database.rows(_HEARD_BEFORE, (oldest_at,)):
+        database.change(_ADD_TOTAL, (*_key(row), row["heard_s"], 0, 0, 0))
     for row in database.rows(_ALERTED, (NOT_A_CRY, False, oldest_at)):
         database.change(_ADD_TOTAL, (*_key(row), 0.0, row["alerts"], row["answered"], row["not_a_cry"]))
 

@@ -46,7 +46,7 @@ class Minutes:
         self._sums: dict[tuple[str, int, str, str], _Sum] = {}
 
     def add(self, level: Level) -> None:
-        """Count what was heard since the record before; what lies before the full minute belongs to the minute before."""
+        """Count what was heard since the record before; what lies before the full minute is the minute before's."""
         if level.heard_s <= 0:
             return
         minute = math.floor(level.at / MINUTE_S) * MINUTE_S

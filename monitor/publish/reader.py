@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.publish.counts import counts, heard
+from monitor.publish.counts import counts
 from monitor.publish.database import open_to_read
 from monitor.publish.figures import Count
 from monitor.publish.minutes import Minute
@@ -112,7 +112,7 @@ def past_counts(path: Path) -> list[Count] | None:
     if database is None:
         return None
     try:
-        return counts(database, heard(database))
+        return counts(database)
     finally:
         database.close()
 

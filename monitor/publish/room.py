@@ -59,7 +59,7 @@ class Room:
         self.shown: RoomState | None = None
         self.shown_monotonic_s = now.monotonic_s
         self.tonight = b""
-        self.figures: Figures | None = None
+        self.figures = Figures()
         self._loss: _Loss | None = None
         self._crying: OnOff | None = None
         self._since = now.at

@@ -61,9 +61,27 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         # at: UTC seconds of the minute's begin. One row a minute, but for one in which somebody changed something.
         # The key's columns stand first: else SQLite 3.40 (Debian 12) calls a sound table damaged.
         """CREATE TABLE minutes (
-            room TEXT NOT NULL, at INTEGER NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL,
-            heard_s REAL NOT NULL, level_dbfs REAL, score REAL, PRIMARY KEY (room, at, model, sensitivity)
+            at INTEGER NOT NULL, room TEXT NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL,
+            heard_s REAL NOT NULL, level_dbfs REAL, score REAL, PRIMARY KEY (at, room, model, sensitivity)
         ) WITHOUT ROWID""",
+        # The sums of `minutes`, whoever writes or erases there: to add up 90 days takes 0.2 s for each room.
+        """CREATE TABLE heard (
+            room TEXT NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL, heard_s REAL NOT NULL,
+            PRIMARY KEY (room, model, sensitivity)
+        ) WITHOUT ROWID""",
+        """CREATE TRIGGER minutes_added AFTER INSERT ON minutes BEGIN
+            INSERT INTO heard VALUES (new.room, new.model, new.sensitivity, new.heard_s)
+            ON CONFLICT (room, model, sensitivity) DO UPDATE SET heard_s = heard_s + excluded.heard_s;
+        END""",
+        """CREATE TRIGGER minutes_changed AFTER UPDATE OF heard_s ON minutes BEGIN
+            UPDATE heard SET heard_s = heard_s + new.heard_s - old.heard_s
+            WHERE room = new.room AND model = new.model AND sensitivity = new.sensitivity;
+        END""",
+        """CREATE TRIGGER minutes_erased AFTER DELETE ON minutes BEGIN
+            UPDATE heard SET heard_s = heard_s - old.heard_s
+            WHERE room = old.room AND model = old.model AND sensitivity = old.sensitivity;
+            DELETE FROM heard WHERE heard_s < 0.005;
+        END""",
         # What was forgotten, as sums: the other tables hold the rest.
         """CREATE TABLE totals (
             room TEXT NOT NULL, model TEXT NOT NULL, sensitivity TEXT NOT NULL,

@@ -52,8 +52,6 @@ class Store:
         """
         self.path = path
         self._configured: dict[Key, str] = {}
-        self._heard: dict[counts.Key, float] | None = None
-        self._heard_version = -1
         self._db = open_to_write(path, migrations, wall)
 
     def append(self, event: Event) -> None:
@@ -242,17 +240,10 @@ class Store:
     def write_minutes(self, minutes: Sequence[Minute]) -> None:
         """Keep what was heard."""
         counts.write_minutes(self._db, minutes)
-        if self._heard is not None:
-            for minute in minutes:
-                key = (minute.room, minute.model, minute.sensitivity)
-                self._heard[key] = self._heard.get(key, 0.0) + minute.heard_s
 
     def counts(self) -> list[Count]:
-        """Return what was counted since installation; some milliseconds, the first time longer."""
-        (row,) = self._db.rows("SELECT data_version FROM pragma_data_version")
-        if self._heard is None or row["data_version"] != self._heard_version:  # another process may have erased some
-            self._heard, self._heard_version = counts.heard(self._db), row["data_version"]
-        return counts.counts(self._db, self._heard)
+        """Return what was counted since installation; some milliseconds."""
+        return counts.counts(self._db)
 
     def forget_older_than(self, keep_days: float, now_at: float) -> int:
         """Delete what is older than `keep_days`; return how many episodes went. An open one stays.
@@ -260,7 +251,6 @@ class Store:
         Alerts and answers go with their episode; their sums are kept.
         """
         oldest_at = now_at - keep_days * _DAY_S
-        self._heard = None
         with self._db.transaction():
             counts.roll_up(self._db, oldest_at)
             gone = self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))

@@ -84,9 +84,7 @@ def crying_s(cry: PastEpisode) -> float:
     return cry.lead_s + cry.duration_s
 
 
-def report(
-    loaded: Loaded, *, night: date | None, png: Path | None, jsonl: bool, console: Console | None = None
-) -> int:
+def report(loaded: Loaded, *, night: date | None, png: Path | None, jsonl: bool, console: Console | None = None) -> int:
     """Print each room's night and its own figures: a table on a terminal, else one JSON object a room.
 
     Args:
@@ -109,10 +107,6 @@ def report(
         at = latest_at(path, quiet_s=QUIET_S)
         night = night_of(time.time() if at is None else at)
     rooms = nights(path, night, loaded.config.rooms, counts)
-    if png is not None:
-        from monitor.verbs.timeline import draw  # noqa: PLC0415 - matplotlib takes a second, and need not be there
-
-        draw(rooms, png)
     console = console or Console(highlight=False)
     if jsonl or not console.is_terminal:
         for room in rooms:
@@ -124,6 +118,10 @@ def report(
         for room in rooms:
             for line in in_words(room.room, room.counts):
                 console.print(line)
+    if png is not None:
+        from monitor.verbs.timeline import draw  # noqa: PLC0415 - matplotlib takes a second, and need not be there
+
+        draw(rooms, png)
     return 0
 
 
@@ -137,6 +135,7 @@ def nights(path: Path, night: date, configured: Iterable[str], counts: Sequence[
     cries = [cry for cry in past_episodes(path, since_at=since_at) or [] if since_at <= cry.started_at < until_at]
     alerts = [one for one in past_alerts(path, since_at=since_at) or [] if one.at < until_at and one.cause != TEST]
     minutes = past_minutes(path, since_at=since_at, until_at=until_at) or []
+    found = {*(one.room for one in cries), *(one.room for one in alerts), *(one.room for one in minutes)}
     return [
         RoomNight(
             night,
@@ -146,7 +145,7 @@ def nights(path: Path, night: date, configured: Iterable[str], counts: Sequence[
             [minute for minute in minutes if minute.room == room],
             [count for count in counts if count.room == room],
         )
-        for room in dict.fromkeys([*configured, *sorted(one.room for one in [*cries, *alerts, *minutes])])
+        for room in dict.fromkeys([*configured, *sorted(found)])
     ]
 
 

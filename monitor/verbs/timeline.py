@@ -1,21 +1,22 @@
-"""The picture of a night: each room's cries and alerts, score and level, and when it was not heard. Needs matplotlib."""
+"""A night as a picture: each room's cries and alerts, score and level, and when it was not heard. Needs matplotlib."""
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import PictureError
-from monitor.publish import Minute
+from monitor.publish import Minute, PastEpisode
 from monitor.verbs.report import RoomNight, crying_s
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 try:
     import matplotlib as mpl
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
     from matplotlib.figure import Figure
 except ImportError as error:
     raise PictureError("--png", "matplotlib is not installed", "pip install 'cry-monitor[report]'") from error
@@ -39,14 +40,13 @@ def draw(rooms: Sequence[RoomNight], path: Path) -> None:
     Raises:
         PictureError: There is nothing to draw, or the file cannot be written.
     """
-    minutes = [minute.at for room in rooms for minute in room.minutes]
-    begun = [cry.started_at - cry.lead_s for room in rooms for cry in room.cries]
-    alerts = [alert.at for room in rooms for alert in room.alerts]
-    ended = [cry.started_at + cry.duration_s for room in rooms for cry in room.cries]
-    if not (minutes or begun or alerts):
-        raise PictureError("--png", f"nothing was heard in the night of {rooms[0].night}", "choose another --night")
-    first_at = min([*minutes, *begun, *alerts])
-    last_at = max([*(at + MINUTE_S for at in minutes), *ended, *alerts])
+    spans = [_span(minute) for room in rooms for minute in room.minutes]
+    spans += [_cry(cry) for room in rooms for cry in room.cries]
+    spans += [(alert.at, alert.at) for room in rooms for alert in room.alerts]
+    if not spans:
+        night = f"the night of {rooms[0].night}" if rooms else "that night"
+        raise PictureError("--png", f"nothing was heard in {night}", "choose another with --night")
+    first_at, last_at = min(begin for begin, _ in spans), max(end for _, end in spans)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, ROOM_IN * len(rooms)), layout="constrained")
         heights = [3, 2] * len(rooms)
@@ -56,55 +56,55 @@ def draw(rooms: Sequence[RoomNight], path: Path) -> None:
             _draw_level(room, level)
             for axes in (score, level):
                 _shade_deaf(room.minutes, axes, first_at, last_at)
-        panels[-1].set_xlim(_here(first_at), _here(last_at))
+            _explain(score, level)
+        panels[-1].set_xlim(_x(first_at), _x(last_at))
         locator = AutoDateLocator(tz=_zone(first_at), minticks=5, maxticks=13)
         panels[-1].xaxis.set_major_locator(locator)
-        panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=_zone(first_at), show_offset=False))
+        panels[-1].xaxis.set_major_formatter(DateFormatter("%H:%M", tz=_zone(first_at)))
         try:
             figure.savefig(path, format="png", dpi=DPI)
         except OSError as error:
-            raise PictureError(str(path), f"cannot be written: {error.strerror or error}", "name another file") from error
+            raise PictureError(
+                str(path), f"cannot be written: {error.strerror or error}", "name another file"
+            ) from error
 
 
 def _draw_score(room: RoomNight, axes: "Axes") -> None:
     at, score = _steps(room.minutes, [math.nan if m.score is None else m.score for m in room.minutes])
-    axes.step(at, score, where="post", color=SCORE, linewidth=1.5, label="score, highest of each minute")
+    axes.step(at, score, where="post", color=SCORE, linewidth=1.5, label="highest score of a minute")
     for number, cry in enumerate(room.cries):
-        begin_at = cry.started_at - cry.lead_s
-        span = [_here(begin_at), _here(begin_at + crying_s(cry))]
+        span = [_x(at) for at in _cry(cry)]
         label = None if number else "cry"
         axes.plot(span, [1.12, 1.12], color=CRY, linewidth=12, solid_capstyle="butt", label=label)
     for alerts, marker, filled, label in ((room.sent, "v", True, "alert"), (room.held, "v", False, "alert held back")):
         face = ALERT if filled else "white"
-        times = [_here(alert.at) for alert in alerts]
+        times = [_x(alert.at) for alert in alerts]
         if times:
             axes.plot(times, [1.3] * len(times), marker, color=HELD, markerfacecolor=face, markersize=9, label=label)
-    minutes = room.crying_s / 60
-    title = f"{room.room}, night of {room.night:%A %d %B %Y}: {_many(len(room.cries), 'cry', 'cries')}"
-    axes.set_title(f"{title}, {minutes:.0f} min of crying" if minutes >= 10 else f"{title}, {minutes:.1f} min of crying")  # noqa: PLR2004
+    many = f"{len(room.cries)} {'cry' if len(room.cries) == 1 else 'cries'}"
+    crying = f"{room.crying_s / 60:.{0 if room.crying_s >= 600 else 1}f} min of crying"  # noqa: PLR2004 - ten minutes
+    axes.set_title(f"{room.room}, night of {room.night:%A %d %B %Y}: {many}, {crying}")
     axes.set(ylim=(0, 1.42), yticks=[0, 0.5, 1], ylabel="like a cry")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
 def _draw_level(room: RoomNight, axes: "Axes") -> None:
     known = [m.level_dbfs for m in room.minutes if m.level_dbfs is not None]
     low = min([QUIET_DBFS, *(level - 3 for level in known)])
     at, level = _steps(room.minutes, [math.nan if m.level_dbfs is None else m.level_dbfs for m in room.minutes])
-    axes.fill_between(at, level, low, step="post", color=LEVEL, linewidth=0, label="loudest second of each minute")
-    axes.set(ylim=(low, LOUD_DBFS), ylabel="dBFS")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    axes.fill_between(at, level, low, step="post", color=LEVEL, linewidth=0, label="loudest second of a minute")
+    axes.set(ylim=(low, LOUD_DBFS), ylabel="level, dBFS")
 
 
-def _steps(minutes: Sequence[Minute], values: Sequence[float]) -> tuple[list[datetime], list[float]]:
+def _steps(minutes: Sequence[Minute], values: Sequence[float]) -> tuple[list[float], list[float]]:
     """Return the corners of steps a minute wide, with a break where minutes are missing."""
-    at: list[datetime] = []
+    at: list[float] = []
     steps: list[float] = []
     for number, (minute, value) in enumerate(zip(minutes, values, strict=True)):
-        at.append(_here(minute.at))
+        at.append(_x(minute.at))
         steps.append(value)
         follows = number + 1 < len(minutes) and minutes[number + 1].at <= minute.at + MINUTE_S
         if not follows:
-            at += [_here(minute.at + MINUTE_S)] * 2
+            at += [_x(minute.at + MINUTE_S)] * 2
             steps += [value, math.nan]
     return at, steps
 
@@ -113,7 +113,8 @@ def _shade_deaf(minutes: Sequence[Minute], axes: "Axes", first_at: float, last_a
     """Shade the time in which the room was not heard."""
     label: str | None = "not heard"
     for begin_at, end_at in gaps(minutes, first_at, last_at):
-        axes.axvspan(_here(begin_at), _here(end_at), facecolor="none", edgecolor=DEAF, hatch="///", linewidth=0, label=label)
+        x = (_x(begin_at), _x(end_at))
+        axes.axvspan(*x, facecolor="none", edgecolor=DEAF, hatch="///", linewidth=0, label=label)
         label = None
 
 
@@ -131,13 +132,41 @@ def gaps(minutes: Sequence[Minute], first_at: float, last_at: float) -> list[tup
     return [*found, *([(at, last_at)] if last_at - at >= MINUTE_S else [])]
 
 
-def _zone(at: float) -> object:
+def _cry(cry: PastEpisode) -> tuple[float, float]:
+    begin_at = cry.started_at - cry.lead_s
+    return begin_at, begin_at + crying_s(cry)
+
+
+def _span(minute: Minute) -> tuple[float, float]:
+    """Return a minute as far as it was heard: the first of a night is heard to its end, the last from its begin."""
+    return minute.at + MINUTE_S - minute.heard_s, minute.at + minute.heard_s
+
+
+def _explain(*panels: "Axes") -> None:
+    """Put one legend below the lowest of a room's panels."""
+    labelled: dict[str, Artist] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        labelled |= dict(zip(labels, handles, strict=True))
+    panels[-1].legend(
+        labelled.values(),
+        labelled,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.22),
+        ncols=len(labelled),
+        frameon=False,
+        columnspacing=1.4,
+        handlelength=1.4,
+    )
+
+
+def _x(at: float) -> float:
+    return float(date2num(_here(at)))
+
+
+def _zone(at: float) -> tzinfo | None:
     return _here(at).tzinfo
 
 
 def _here(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC).astimezone()
-
-
-def _many(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

@@ -52,7 +52,7 @@ def test_home_assistant_is_told_first(broker: Mosquitto, recorder: Recorder) -> 
         told = order(recorder.received)
     assert told[: told.index("online") + 1] == [
         *("config", "enabled", "sensitivity", "feedback", "state", "availability", "event"),
-        *("tonight", "summary", "health", "online"),
+        *("tonight", "figures", "summary", "health", "online"),
     ]
     assert all(message.retain for message in recorder.received if message.topic == DEVICE)
 
@@ -89,6 +89,7 @@ def test_a_home_assistant_that_begins_is_told_everything(broker: Mosquitto, reco
                 "state",
                 "availability",
                 "tonight",
+                "figures",
                 "summary",
                 "health",
                 "online",

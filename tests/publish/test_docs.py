@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from publish.make import CATEGORIES, T0, alert, discovery, event, health, level
 
-from monitor.publish import Message, Messages, is_retained
+from monitor.publish import Figures, Message, Messages, is_retained
 from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
 from monitor.publish.commands import Commands, Refusal
 from monitor.publish.late import LATE_AFTER_S, TOO_LATE_AFTER_S
@@ -32,6 +32,7 @@ def spoken() -> dict[str, Message]:
         picture.health(Now(61.4, T0), outbox=3),
         *picture.announce(Now(61.4, T0))[0],
         messages.status("online"),
+        messages.figures("nursery", Figures(heard_s=763_200.0, alerts=7, answered=4)),
         *discovery().messages(),
     ]
     return {message.topic: message for message in said}
