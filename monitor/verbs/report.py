@@ -161,7 +161,8 @@ def _sentence(figures: Figures) -> str:
     if figures.per_night_high is None or figures.per_night is None or figures.per_night_low is None:
         return "nothing heard yet"
     hours = f"{figures.heard_h:.0f}" if figures.heard_h >= 10 else f"{figures.heard_h:.1f}"  # noqa: PLR2004 - two digits
-    said = f"{figures.not_a_cry} false alarms reported in {hours} h heard: "
+    alarms = "false alarm" if figures.not_a_cry == 1 else "false alarms"
+    said = f"{figures.not_a_cry} {alarms} reported in {hours} h heard: "
     if figures.not_a_cry:
         said += f"{_plain(figures.per_night)} a night, 95 % interval "
         said += f"{_plain(figures.per_night_low)} to {_plain(figures.per_night_high)}"

@@ -18,6 +18,8 @@ from monitor.publish.room import Now
 
 DOC = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
 
+FIGURES = (Path(__file__).parents[2] / "docs" / "figures.md").read_text(encoding="utf-8")
+
 
 def spoken() -> dict[str, Message]:
     """Return one message of each topic, as a cry begins."""
@@ -83,6 +85,18 @@ def test_the_table_names_each_command_and_its_values() -> None:
 def test_the_problems_stand_in_their_order() -> None:
     """The first that applies is told, so the order is part of the contract."""
     assert ", ".join(f"`{problem}`" for problem in _PROBLEMS_FIRST_THAT_APPLIES) in " ".join(DOC.split())
+
+
+def test_the_table_of_false_alarms_is_what_we_compute() -> None:
+    """Each cell follows from the hours and from how many were reported."""
+    rows = re.findall(r"^\| (\d+) h \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", FIGURES, re.MULTILINE)
+    assert len(rows) == 6
+    for hours, none, *some in rows:
+        assert float(none) == Figures(heard_s=int(hours) * 3_600).per_night_high
+        for seen, cell in zip((1, 3), some, strict=True):
+            made = Figures(heard_s=int(hours) * 3_600, not_a_cry=seen)
+            told = [float(number) for number in re.findall(r"[\d.]+", cell)]
+            assert told == [made.per_night, made.per_night_low, made.per_night_high]
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
