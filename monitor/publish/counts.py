@@ -26,7 +26,7 @@ _ALERTED: Final = """SELECT episodes.room, model, sensitivity, count(*) AS alert
     coalesce(sum(value = ?), 0) AS not_a_cry
 FROM episodes
 JOIN (SELECT episode_id, sensitivity, min(at) FROM alerts
-    WHERE held_by IS NULL AND cause != 'test' AND sensitivity IS NOT NULL GROUP BY episode_id) USING (episode_id)
+    WHERE held_by IS NULL AND sensitivity IS NOT NULL GROUP BY episode_id) USING (episode_id)
 LEFT JOIN (SELECT episode_id, value, max(rowid) FROM feedback GROUP BY episode_id) USING (episode_id)
 WHERE ? OR ended_at < ? GROUP BY 1, 2, 3"""
 
