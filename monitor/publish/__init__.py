@@ -14,15 +14,7 @@ from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
 from monitor.publish.minutes import Minute
 from monitor.publish.probe import Probe
-from monitor.publish.reader import (
-    PastAlert,
-    PastEpisode,
-    latest_at,
-    past_alerts,
-    past_counts,
-    past_episodes,
-    past_minutes,
-)
+from monitor.publish.reader import Past, PastAlert, PastEpisode, open_past, past_alerts, past_episodes
 from monitor.publish.rehearsal import Rehearsal
 from monitor.publish.store import Store
 from monitor.publish.tonight import night_of, noon_of
@@ -38,6 +30,7 @@ __all__ = [
     "Message",
     "Messages",
     "Minute",
+    "Past",
     "PastAlert",
     "PastEpisode",
     "Probe",
@@ -45,12 +38,10 @@ __all__ = [
     "Rehearsal",
     "Store",
     "is_retained",
-    "latest_at",
     "night_of",
     "noon_of",
+    "open_past",
     "past_alerts",
-    "past_counts",
     "past_episodes",
-    "past_minutes",
     "try_to_write",
 ]

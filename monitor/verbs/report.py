@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,12 @@ from monitor.publish import (
     Count,
     Figures,
     Minute,
+    Past,
     PastAlert,
     PastEpisode,
-    latest_at,
     night_of,
     noon_of,
-    past_alerts,
-    past_counts,
-    past_episodes,
-    past_minutes,
+    open_past,
 )
 
 QUIET_S: Final = 6 * 3_600.0
@@ -45,7 +42,7 @@ class RoomNight:
     cries: Sequence[PastEpisode] = ()
     alerts: Sequence[PastAlert] = ()
     minutes: Sequence[Minute] = ()
-    counts: Sequence[Count] = field(default=())
+    counts: Sequence[Count] = ()
 
     @property
     def crying_s(self) -> float:
@@ -99,14 +96,14 @@ def report(loaded: Loaded, *, night: date | None, png: Path | None, jsonl: bool,
         PictureError: The picture cannot be drawn.
     """
     path = loaded.config.history.path
-    counts = past_counts(path)
-    if counts is None:
-        print(f"no history yet: {path} does not exist", file=sys.stderr)  # noqa: T201 - for the person
-        return 0
-    if night is None:
-        at = latest_at(path, quiet_s=QUIET_S)
-        night = night_of(time.time() if at is None else at)
-    rooms = nights(path, night, loaded.config.rooms, counts)
+    with open_past(path) as past:
+        if past is None:
+            print(f"no history yet: {path} does not exist", file=sys.stderr)  # noqa: T201 - for the person
+            return 0
+        if night is None:
+            at = past.latest_at(quiet_s=QUIET_S)
+            night = night_of(time.time() if at is None else at)
+        rooms = nights(past, night, loaded.config.rooms)
     console = console or Console(highlight=False)
     if jsonl or not console.is_terminal:
         for room in rooms:
@@ -125,16 +122,17 @@ def report(loaded: Loaded, *, night: date | None, png: Path | None, jsonl: bool,
     return 0
 
 
-def nights(path: Path, night: date, configured: Iterable[str], counts: Sequence[Count]) -> list[RoomNight]:
+def nights(past: Past, night: date, configured: Iterable[str]) -> list[RoomNight]:
     """Return the night of each room, the configured ones first.
 
     Raises:
         StoreError: The history cannot be read.
     """
     since_at, until_at = noon_of(night), noon_of(night + timedelta(days=1))
-    cries = [cry for cry in past_episodes(path, since_at=since_at) or [] if since_at <= cry.started_at < until_at]
-    alerts = [one for one in past_alerts(path, since_at=since_at) or [] if one.at < until_at and one.cause != TEST]
-    minutes = past_minutes(path, since_at=since_at, until_at=until_at) or []
+    counts = past.counts()
+    cries = [cry for cry in past.episodes(since_at=since_at) if since_at <= cry.started_at < until_at]
+    alerts = [one for one in past.alerts(since_at=since_at) if one.at < until_at and one.cause != TEST]
+    minutes = past.minutes(since_at=since_at, until_at=until_at)
     found = {*(one.room for one in cries), *(one.room for one in alerts), *(one.room for one in minutes)}
     return [
         RoomNight(
