@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
@@ -126,6 +126,26 @@ def _room(text: str) -> str:
     if re.fullmatch(ROOM_ID, text):
         return text
     raise typer.BadParameter("a room's id is 1 to 32 of a-z, 0-9 and _")
+
+
+def _night(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("write the date of its evening, such as 2026-11-24") from error
+
+
+Night = Annotated[
+    date | None,
+    typer.Option(
+        "--night",
+        metavar="DATE",
+        parser=_night,
+        show_default=False,
+        help="The night, by the date of its evening (2026-11-24); it runs from noon to noon. Default: the latest that "
+        "has anything.",
+    ),
+]
 
 
 @app.callback()
@@ -250,6 +270,41 @@ def history(
     fault.
     """
     _carry_out("history", config, overrides, jsonl=jsonl, since=since)
+
+
+@_command("report", "Tell how a night was.", "cry-monitor report --night 2026-11-24 --png night.png")
+def report(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    night: Night = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="FILE",
+            show_default=False,
+            help="Draw the night's timeline, too: level, score, cries and alerts. Needs the extra cry-monitor[report].",
+        ),
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object for each room, one a line, on a terminal, too.")
+    ] = False,
+) -> None:
+    """Tell how a night was, room by room: a table on a terminal, else one JSON object a line.
+
+    A cry belongs to the night in which it began. Crying counts from the first sound of a cry to the last, with what
+    came before it was sure. Time to settle is the median of that, over the cries that ended in quiet. Alerts are those
+    that were sent, tests left out; beside them stand those that were held back.
+
+    Below that stand this home's own figures, since installation: hours really heard, alerts, and how many of them
+    somebody answered to be no cry, a night of 8 h, with the 95 % interval. An alert that nobody answered may have been
+    false, too.
+
+    Reads the history beside a running service and changes nothing in it. Where there is none yet, says so; that is no
+    fault.
+    """
+    _carry_out("report", config, overrides, night=night, png=png, jsonl=jsonl)
 
 
 @_command("doctor", "Check everything, and say what to do.", "sudo -u cry-monitor cry-monitor doctor")

@@ -60,3 +60,7 @@ class StoreError(MonitorError):
 
 class StoreDamagedError(StoreError):
     """The history's file is damaged, or no longer the one that was opened: it is opened anew, at once."""
+
+
+class PictureError(MonitorError):
+    """A picture cannot be drawn or written; what it would show is told in words."""

@@ -99,6 +99,10 @@ class Event:
 
     `at_s` and `started_s` are positions in the source, `at` and `started_at` the same instants in UTC. Of no cry
     (`episode_id` None) are a test and a drill's result; `snr_db` and `delay_s` are of the latter alone.
+
+    Attributes:
+        sensitivity: The room's when it was decided; None in what an older release wrote. Kept, not published.
+        lead_s: Seconds before `started_s` at which it first sounded like crying. Kept, not published.
     """
 
     event_type: EventType
@@ -123,6 +127,8 @@ class Event:
     test: bool = False
     snr_db: float | None = None
     delay_s: float | None = None
+    sensitivity: Sensitivity | None = None
+    lead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +216,26 @@ class RoomHealth:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Telemetry of a room, each 5 s: the level, the gate, and the newest window's score (None: none yet)."""
+    """Telemetry of a room, each 5 s: the level, the gate, and the newest window's score (None: none yet).
+
+    Attributes:
+        heard_s: Seconds of real samples since the last one; what was lost, muted or switched off is not in it.
+        top_dbfs: The highest level since the last one.
+        top_score: The highest score since the last one; None: no window was scored.
+        model: Who scored.
+        sensitivity: The room's now.
+    """
 
     room: str
     dbfs: float
     gate: Gate
     score: float | None
     at: float
+    heard_s: float = 0.0
+    top_dbfs: float = float("-inf")
+    top_score: float | None = None
+    model: str = ""
+    sensitivity: Sensitivity = "normal"
 
 
 @dataclass(frozen=True, slots=True)

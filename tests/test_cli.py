@@ -15,7 +15,10 @@ from monitor.cli import carry_out
 from monitor.config import Loaded
 from monitor.errors import ModelError, MonitorError, SourceError
 
-VERBS = ["run", "demo", "replay", "score", "check-config", "list-devices", "history", "doctor", "test-alert", "forget"]
+VERBS = [
+    *("run", "demo", "replay", "score", "check-config", "list-devices", "history", "report", "doctor", "test-alert"),
+    "forget",
+]
 NEEDED = {"replay": ["a.wav"], "score": ["a.wav"], "forget": ["--room", "nursery", "--yes"]}
 HEAVY = ["numpy", "tensorflow", "ai_edge_litert", "paho", "sounddevice", "soundfile", "webrtcvad", "sqlite3", "amqtt"]
 

@@ -46,6 +46,7 @@ ONE_IMPORTER = {
     "paho": "monitor/publish/mqtt.py",
     "sqlite3": "monitor/publish/database.py",
     "amqtt": "monitor/broker.py",
+    "matplotlib": "monitor/verbs/timeline.py",
 }
 
 
@@ -75,7 +76,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 def test_each_foreign_library_has_one_importer() -> None:
-    """PortAudio, webrtcvad, LiteRT and TensorFlow, paho, sqlite3, soundfile and amqtt are imported by one file each."""
+    """PortAudio, webrtcvad, LiteRT and TensorFlow, paho, sqlite3, soundfile, amqtt and matplotlib: one file each."""
     found: dict[str, set[str]] = {library: set() for library in ONE_IMPORTER}
     for path in (ROOT / "monitor").rglob("*.py"):
         for module in imports(path):

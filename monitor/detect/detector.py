@@ -12,6 +12,7 @@ import numpy as np
 from monitor.detect.alerts import NEVER, AlertRule, Alerts
 from monitor.detect.drill import Drill, DrillIgnored
 from monitor.detect.episodes import EpisodeTracker, Moment, Rule
+from monitor.detect.heard import Heard
 from monitor.detect.model import Manifest, Model
 from monitor.detect.reasons import Judgement, Reasons
 from monitor.detect.stream import Held, Plan, to_waveforms
@@ -55,6 +56,7 @@ class _Room:
     level_due_s: float = LEVEL_EVERY_S
     newest_score: float | None = None
     heard_s: float | None = None
+    heard: Heard = field(default_factory=Heard)
     moment: Moment = field(default_factory=lambda: Moment(0, 0.0, -100.0))
 
 
@@ -149,6 +151,7 @@ class Detector:
                 room.held = None
                 room.moment = Moment(item.end_sample, item.at, room.moment.level_dbfs)
                 room.newest_score = None
+                room.heard.skip_to(item.end_sample)
                 said += self._told(room, room.tracker.close(item.ended_by, room.moment))
             else:
                 room.drill.hear(item, now_s)
@@ -209,9 +212,11 @@ class Detector:
         said += room.tracker.pass_time(room.moment)
         if scores:
             room.newest_score = scores[-1].score
+        room.heard.add(segment, scores)
         if segment.at_s >= room.level_due_s:
             room.level_due_s = (segment.at_s // LEVEL_EVERY_S + 1) * LEVEL_EVERY_S
-            said.append(Level(segment.room, segment.level_dbfs, segment.gate, room.newest_score, segment.at))
+            sensitivity = room.tracker.rule.sensitivity
+            said.append(room.heard.level(segment, room.newest_score, self._model.label, sensitivity))
         return self._told(room, said)
 
     def _judge(self, room: _Room, segment: Segment) -> list[Said]:
@@ -261,4 +266,6 @@ def rule_of(manifest: Manifest, sensitivity: Sensitivity) -> Rule:
         of=threshold.of,
         window_samples=manifest.window_samples,
         hop_samples=manifest.hop_samples,
+        sensitivity=sensitivity,
+        lead=min(each.exit for each in manifest.sensitivity.values()),
     )

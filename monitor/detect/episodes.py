@@ -15,6 +15,7 @@ from monitor.records import (
     Event,
     EventType,
     Score,
+    Sensitivity,
 )
 
 HANG_OVER_S = 20.0
@@ -28,7 +29,12 @@ JUDGED_AFTER_S = RING_S
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When an episode starts and how long it lasts; see `detect.model.Threshold`."""
+    """When an episode starts and how long it lasts; see `detect.model.Threshold`.
+
+    Attributes:
+        lead: From here on a window before the start belongs to the cry, once there is one. That is hindsight, so it is
+            as low as any sensitivity's `exit`; it starts no episode and wakes nobody.
+    """
 
     enter: float
     exit: float
@@ -36,6 +42,8 @@ class Rule:
     of: int
     window_samples: int
     hop_samples: int
+    sensitivity: Sensitivity = "normal"
+    lead: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class _Episode:
     started_at: float
     last_crying_sample: int
     next_ongoing_sample: int
+    lead_s: float
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
@@ -90,6 +99,7 @@ class EpisodeTracker:
         self._model = model
         self._new_id = new_id
         self._recent: deque[Score] = deque()
+        self._lead: tuple[int, int] | None = None  # end samples of the first and the last such window
         self._episode: _Episode | None = None
 
     @property
@@ -110,6 +120,7 @@ class EpisodeTracker:
         while len(self._recent) > self.rule.of:
             self._recent.popleft()
         events = self._end_if_quiet(score.end_sample, now)
+        self._follow_lead(score)
         episode = self._episode
         if episode is None:
             return [*events, *self._start_if_enough(now)]
@@ -149,6 +160,7 @@ class EpisodeTracker:
     def close(self, ended_by: EndedBy, now: Moment) -> list[Event]:
         """End a running episode whatever the scores say; nothing where none runs."""
         self._recent.clear()
+        self._lead = None
         return self._end(ended_by, now)
 
     def alert(self, cause: AlertCause, now: Moment) -> list[Event]:
@@ -190,19 +202,31 @@ class EpisodeTracker:
             test=True,
             snr_db=snr_db,
             delay_s=delay_s,
+            sensitivity=self.rule.sensitivity,
         )
+
+    def _follow_lead(self, score: Score) -> None:
+        """Remember since when it sounds like crying, with pauses as short as an episode bears them."""
+        if score.score < self.rule.lead:
+            return
+        first, last = self._lead or (score.end_sample, score.end_sample)
+        if score.end_sample - last >= HANG_OVER_S * SAMPLE_RATE_HZ:
+            first = score.end_sample
+        self._lead = (first, score.end_sample)
 
     def _start_if_enough(self, now: Moment) -> list[Event]:
         over = [score for score in self._recent if score.score >= self.rule.enter]
         if len(over) < self.rule.need:
             return []
         start_sample = over[0].end_sample - self.rule.window_samples
+        first_sample = over[0].end_sample if self._lead is None else self._lead[0]
         self._episode = _Episode(
             episode_id=self._new_id(),
             start_sample=start_sample,
             started_at=now.at - (now.end_sample - start_sample) / SAMPLE_RATE_HZ,
             last_crying_sample=over[-1].end_sample,
             next_ongoing_sample=now.end_sample + round(ONGOING_EVERY_S * SAMPLE_RATE_HZ),
+            lead_s=max(0, over[0].end_sample - first_sample) / SAMPLE_RATE_HZ,
         )
         for score in self._recent:
             if score.end_sample >= over[0].end_sample:
@@ -271,4 +295,6 @@ class EpisodeTracker:
             reasons=judgement.reasons,
             cause=cause,
             by=by,
+            sensitivity=self.rule.sensitivity,
+            lead_s=episode.lead_s,
         )

@@ -10,26 +10,33 @@ from monitor.publish.broker import Broker
 from monitor.publish.database import MEMORY, PATIENT_S, try_to_write
 from monitor.publish.discovery import Discovery
 from monitor.publish.erasure import Erasure, Found
+from monitor.publish.figures import Count, Figures
 from monitor.publish.glance import Glance
 from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
+from monitor.publish.minutes import Minute
 from monitor.publish.probe import Probe
-from monitor.publish.reader import PastAlert, PastEpisode, past_alerts, past_episodes
+from monitor.publish.reader import Past, PastAlert, PastEpisode, open_past, past_alerts, past_episodes
 from monitor.publish.rehearsal import Rehearsal
 from monitor.publish.store import Store
 from monitor.publish.sweep import Sweep
+from monitor.publish.tonight import night_of, noon_of
 
 __all__ = [
     "MEMORY",
     "PATIENT_S",
     "AlertLog",
     "Broker",
+    "Count",
     "Discovery",
     "Erasure",
+    "Figures",
     "Found",
     "Glance",
     "Message",
     "Messages",
+    "Minute",
+    "Past",
     "PastAlert",
     "PastEpisode",
     "Probe",
@@ -38,6 +45,9 @@ __all__ = [
     "Store",
     "Sweep",
     "is_retained",
+    "night_of",
+    "noon_of",
+    "open_past",
     "past_alerts",
     "past_episodes",
     "try_to_write",

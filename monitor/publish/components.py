@@ -52,6 +52,7 @@ EVER: Final = frozenset(
     {
         *("enabled", "sensitivity", "alert_after", "snooze_15", "snooze_30", "snooze_60", "snooze_off"),
         *("snoozed_until", "on_my_way", "false_alarm", "feedback", *CARE, "hearing", "problem", "test_alert", "drill"),
+        "false_alarms",
     }
 )
 """Components that are there while the service is: what matters most when the microphone is gone."""
@@ -88,6 +89,7 @@ def of_a_room(base: str, node: str, room: str, categories: Sequence[str]) -> Com
         _entity("cries_tonight", "sensor", "Cries tonight", _read(tonight, "episodes"), state_class="total_increasing"),
         _entity("crying_minutes_tonight", "sensor", "Crying tonight", _read(tonight, "crying_minutes"), _MINUTES),
         _entity("last_cry", "sensor", "Last cry", _read(tonight, "last_cry_at"), _TIMESTAMP),
+        _false_alarms(f"{topic}/figures"),
         _entity("hearing", "binary_sensor", "Hearing", _read(state, "hearing"), _FRESH, _DIAGNOSTIC, _CONNECTED),
         _entity("problem", "sensor", "Problem", _read(state, "problem"), _FRESH, _DIAGNOSTIC, _PROBLEMS),
         _button("test_alert", "Test alert", f"{topic}/test_alert") | {**_DIAGNOSTIC},
@@ -144,6 +146,12 @@ def _button(key: str, name: str, topic: str, payload: str = PRESS, icon: str = "
 def _snooze(topic: str, key: str, name: str, minutes: str) -> dict[str, object]:
     icon = "mdi:bell" if minutes == "0" else "mdi:bell-sleep"
     return _button(key, name, f"{topic}/snooze", minutes, icon)
+
+
+def _false_alarms(figures: str) -> dict[str, object]:
+    """Where the interval ends, not its middle: none reported in two hours proves little, and must not show as 0."""
+    entity = _entity("false_alarms", "sensor", "False alarms a night, at most", _read(figures, "per_night_high"))
+    return entity | {**_DIAGNOSTIC, **_MEASURED, "icon": "mdi:bell-cancel", "json_attributes_topic": figures}
 
 
 def _rooms(key: str, name: str, summary: str, of: str) -> dict[str, object]:

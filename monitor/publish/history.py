@@ -9,12 +9,14 @@ read. The settings of now, the running episodes and the events that no broker ha
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import structlog
 
 from monitor.errors import StoreDamagedError, StoreError
+from monitor.publish.figures import Count
+from monitor.publish.minutes import Minute
 from monitor.publish.ongoing import Ongoing
 from monitor.publish.store import Store
 from monitor.publish.tonight import Night
@@ -90,6 +92,11 @@ class History:
         """Whether the file is open and has been told what runs."""
         return self._begun
 
+    @property
+    def behind(self) -> bool:
+        """Whether writes wait, or there is nowhere to write: what can wait elsewhere should."""
+        return self._store is None or bool(self._waiting)
+
     def append(self, event: Event, now_s: float) -> None:
         """Write down an event. Blocks at most 0.2 s, as every call here; never raises."""
         self._ongoing.happened(event)
@@ -131,6 +138,10 @@ class History:
         """Keep what a person says that a cry was."""
         self._write(lambda store: store.write_feedback(room, episode_id, value, at), now_s)
 
+    def keep_minutes(self, minutes: Sequence[Minute], now_s: float) -> None:
+        """Add up what was heard."""
+        self._write(lambda store: store.write_minutes(minutes), now_s)
+
     def find_episode(self, room: str, episode_id: str | None) -> str | None:
         """Return this id where it is an episode of the room, of None the latest; else None, or `UNREADABLE`."""
         unread: str | None = UNREADABLE
@@ -151,6 +162,11 @@ class History:
             self._write(lambda store: self._find_left(store, max_age_s, now_at), now_s)
         found, self._found = self._found, []
         return found
+
+    def counts(self) -> list[Count] | None:
+        """Return what was counted since installation; None where it cannot be read."""
+        unread: list[Count] | None = None
+        return self._read(lambda store: store.counts(), unread)
 
     def tick(self, now_s: float, now_at: float) -> None:
         """Try again what waits, look at the file, and forget once a day what is older than it may be."""

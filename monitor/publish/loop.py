@@ -9,6 +9,7 @@ import structlog
 
 from monitor.handoff import Reports
 from monitor.publish.alert_log import AlertLog
+from monitor.publish.bookkeeper import Bookkeeper
 from monitor.publish.broker import Broker
 from monitor.publish.commands import Commands
 from monitor.publish.connection import Connection
@@ -18,7 +19,7 @@ from monitor.publish.door import Door
 from monitor.publish.glance import Glance
 from monitor.publish.history import History
 from monitor.publish.late import LATE_AFTER_S, TOO_LATE_AFTER_S
-from monitor.publish.messages import Messages
+from monitor.publish.messages import FEEDBACK, Messages
 from monitor.publish.picture import Picture, Record
 from monitor.publish.reports import Acked, Incoming, LinkDown, LinkUp, SubscriptionRefused
 from monitor.publish.room import Now
@@ -103,6 +104,7 @@ class Publisher:
         self._picture = Picture(messages, settings, model_name=model_name, version=version, now=self._now())
         self._reason_failing = reason_failing
         self._history = History(store, failing=history_failing, keep_days=keep_days, reopen=reopen)
+        self._bookkeeper = Bookkeeper(self._history, self._picture)
         self._alert_log = alert_log
         self._discovery = [] if discovery is None else discovery.messages()
         self._door = Door(
@@ -150,6 +152,7 @@ class Publisher:
             outbox=len(self._delivery),
         )
         self._delivery.put(due)
+        self._delivery.put(self._bookkeeper.tick(now))
         if self._announce_at_s is not None and now.monotonic_s >= self._announce_at_s:
             self._announce_again(now)
         self._connection.try_again()
@@ -175,6 +178,7 @@ class Publisher:
     def close(self) -> None:
         """Leave the broker (without last words its will speaks) and the history. Blocks at most 0.2 s."""
         self._connection.hang_up()
+        self._bookkeeper.write(self._clock())
         self._history.close(self._clock())
         if self._alert_log is not None:
             self._alert_log.close()
@@ -190,6 +194,7 @@ class Publisher:
         if not self._remembers:
             self._door.remember()
         self._turn_of_the_night(now)
+        self._delivery.put(self._bookkeeper.tick(now))
 
     def _take_up(self, now: Now) -> None:
         """Take up an earlier run's notes, once, and the events that no broker has, as far as there is room for them."""
@@ -244,6 +249,7 @@ class Publisher:
             case Applied():
                 self._history.keep_setting(record, now.monotonic_s)
             case Level():
+                self._bookkeeper.hear(record)
                 episode_id = self._picture.running_episode(record.room)
                 if episode_id is not None:
                     self._history.touch(episode_id, record.at, now.monotonic_s)
@@ -255,6 +261,7 @@ class Publisher:
         if isinstance(record, Event) and record.event_type == "alert":
             self._send()  # first: the disk may be slow
             self._log_alert(record)
+            self._bookkeeper.recount()
 
     def _log_alert(self, record: Event | AlertHeld) -> None:
         if self._alert_log is not None:
@@ -294,6 +301,8 @@ class Publisher:
             self._announce_at_s = now.monotonic_s + self._uniform(0.0, BIRTH_AT_MOST_S)
             self._born_s = now.monotonic_s
         self._delivery.put(self._door.take(incoming, now))
+        if self._messages.room_of(incoming.topic, f"{FEEDBACK}/set") is not None:
+            self._bookkeeper.recount()
 
     def _send(self) -> None:
         status = self._messages.status("online").topic

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from monitor.publish.figures import Figures
 from monitor.publish.tonight import Tally
 from monitor.records import Event, Gate, Problem, RoomHealth, SettingName
 
@@ -32,7 +33,7 @@ NOTES: Final = (FEEDBACK, *(f"care/{kind}" for kind in CARE))
 """What people tell of a child, each with a retained topic of that name."""
 
 # Availability last: a service that dies while it clears a room still finds the rest by it next time.
-_RETAINED_OF_A_ROOM: Final = ("state", "tonight", *SETTINGS, *NOTES, "availability")
+_RETAINED_OF_A_ROOM: Final = ("state", "tonight", "figures", *SETTINGS, *NOTES, "availability")
 _RETAINED: Final = frozenset({"status", "health", "summary", "config", *_RETAINED_OF_A_ROOM, *CARE})
 
 
@@ -205,6 +206,10 @@ class Messages:
             "last_cry_at": None if night.last_cry_at is None else time_of(night.last_cry_at),
         }
         return retained(f"{self.base}/{room}/tonight", to_json(payload))
+
+    def figures(self, room: str, figures: Figures) -> Message:
+        """How often an alarm of a room was false, since installation."""
+        return retained(f"{self.base}/{room}/figures", to_json({"v": VERSION, **figures.as_json()}))
 
     def summary(self, *, crying: Sequence[str], unacknowledged: Sequence[str], deaf: Sequence[str]) -> Message:
         """The whole site at a glance: rooms that cry, longest first; whose alert is on; that are not heard."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final, get_args
 
+from monitor.publish.figures import Figures
 from monitor.publish.messages import FEEDBACK, NONE, Message, Messages
 from monitor.publish.room import Now, Room, differ
 from monitor.publish.tonight import Night, Tally
@@ -99,6 +100,15 @@ class Picture:
             room.tally = Tally(night, (cry for cry in known.cries if cry.room == name), alerts.get(name, 0))
         return [message for name, room in self._rooms.items() for message in self._tonight(name, room)]
 
+    def count(self, figures: Mapping[str, Figures]) -> list[Message]:
+        """Return each room's `figures` where they have changed; a room that is not among them has heard nothing yet."""
+        said = []
+        for name, room in self._rooms.items():
+            before, room.figures = room.figures, figures.get(name, Figures())
+            if room.figures != before:
+                said.append(self._messages.figures(name, room.figures))
+        return said
+
     def tick(
         self, now: Now, *, store_failing: bool = False, reason_failing: bool = False, outbox: int = 0
     ) -> list[Message]:
@@ -124,6 +134,7 @@ class Picture:
             first += self._state(name, room, now, always=True)
         first += [self._messages.availability(name, hearing=room.hearing) for name, room in self._rooms.items()]
         last = [message for name, room in self._rooms.items() for message in self._tonight(name, room, always=True)]
+        last += [self._messages.figures(name, room.figures) for name, room in self._rooms.items()]
         last += [*self._at_a_glance(always=True), self.health(now, outbox=outbox), self._messages.status("online")]
         return first, last
 

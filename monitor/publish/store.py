@@ -9,8 +9,11 @@ from typing import Final
 
 import structlog
 
+from monitor.publish import counts
 from monitor.publish.database import BUSY_S, open_to_write
+from monitor.publish.figures import Count
 from monitor.publish.interrupted import OpenEpisode
+from monitor.publish.minutes import Minute
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key, settle
 from monitor.publish.tonight import Cry, Night
@@ -81,18 +84,19 @@ class Store:
     def _write_alert(
         self, alert_id: str, of: Event | AlertHeld, cause: str, held_by: str | None, crying_s: float | None
     ) -> None:
+        sensitivity = of.sensitivity if isinstance(of, Event) else None
         self._db.change(
-            "INSERT OR IGNORE INTO alerts (alert_id, episode_id, room, at, cause, held_by, crying_s)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (alert_id, of.episode_id, of.room, of.at, cause, held_by, crying_s),
+            "INSERT OR IGNORE INTO alerts (alert_id, episode_id, room, at, cause, held_by, crying_s, sensitivity)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (alert_id, of.episode_id, of.room, of.at, cause, held_by, crying_s, sensitivity),
         )
 
     def _write_episode(self, event: Event) -> None:
         ended = event.event_type == "cry_ended"
         self._db.change(
             """INSERT INTO episodes (episode_id, room, model, started_at, started_s, last_at, ended_at, ended_by,
-                                     peak, mean, duration_s, level_dbfs, reason, reasons)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                     peak, mean, duration_s, level_dbfs, reason, reasons, lead_s)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (episode_id) DO UPDATE SET
                 last_at = max(last_at, excluded.last_at), ended_at = excluded.ended_at,
                 ended_by = excluded.ended_by, peak = excluded.peak, mean = excluded.mean,
@@ -103,7 +107,7 @@ class Store:
                 *(event.episode_id, event.room, event.model, event.started_at, event.started_s, event.at),
                 *((event.at, event.ended_by) if ended else (None, None)),
                 *(event.peak, event.mean, event.duration_s, event.level_dbfs),
-                *(event.reason, json.dumps(event.reasons)),
+                *(event.reason, json.dumps(event.reasons), event.lead_s),
             ),
         )
 
@@ -266,13 +270,29 @@ class Store:
         )
         return Night(tuple(Cry(**row) for row in cries), tuple((row["room"], row["alerts"]) for row in alerts))
 
+    def write_minutes(self, minutes: Sequence[Minute]) -> None:
+        """Keep what was heard."""
+        counts.write_minutes(self._db, minutes)
+
+    def counts(self) -> list[Count]:
+        """Return what was counted since installation; some milliseconds."""
+        return counts.counts(self._db)
+
     def forget_older_than(self, keep_days: float, now_at: float) -> int:
-        """Delete what is older than `keep_days`; return how many episodes went. An open one stays."""
+        """Delete what is older than `keep_days`; return how many episodes went. An open one stays.
+
+        Alerts and answers go with their episode; their sums are kept.
+        """
         oldest_at = now_at - keep_days * _DAY_S
         with self._db.transaction():
-            for table in ("events", "alerts", "care", "feedback"):
+            counts.roll_up(self._db, oldest_at)
+            gone = self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))
+            for table in ("events", "minutes", "care"):
                 self._db.change(f"DELETE FROM {table} WHERE at < ?", (oldest_at,))  # noqa: S608 - our own words
-            return self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))
+            for table in ("alerts", "feedback"):
+                is_there = f"EXISTS (SELECT 1 FROM episodes WHERE episodes.episode_id = {table}.episode_id)"  # noqa: S608 - the same
+                self._db.change(f"DELETE FROM {table} WHERE at < ? AND NOT {is_there}", (oldest_at,))  # noqa: S608 - the same
+        return gone
 
     def check(self, *, whole: bool) -> None:
         """See that the file is the one that was opened, by its head or as a whole; blocks 0.1 s at most."""

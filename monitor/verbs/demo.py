@@ -24,6 +24,7 @@ VALUES = {
     "event": ("event_type", "cause", "confidence", "duration_s", "ended_by", "reason"),
     "state": ("crying", "alert", "hearing", "confidence", "reason", "problem"),
     "tonight": ("episodes", "crying_minutes", "alerts"),
+    "figures": ("heard_h", "alerts", "unanswered", "not_a_cry"),
     "summary": ("crying", "unacknowledged", "deaf"),
     "health": ("version", "model", "problem"),
     "level": ("dbfs", "gate", "score"),

@@ -8,7 +8,7 @@ from loudness import HOP_SAMPLES, MANIFEST, MODEL, WINDOW_SAMPLES
 
 from monitor.capture import Segmenter
 from monitor.detect import AlertRule, Detector, Model, Reasons, Said, to_waveforms
-from monitor.detect.detector import ends_of
+from monitor.detect.detector import ends_of, rule_of
 from monitor.detect.model import Scores, Waveforms
 from monitor.errors import InferenceError
 from monitor.offline import listen, numbered, score_windows
@@ -223,6 +223,41 @@ def test_the_level_is_told_each_five_seconds() -> None:
     assert len(levels) == pytest.approx(10, abs=1)
     assert levels[0].score is None
     assert max(level.dbfs for level in levels) > -25
+
+
+def test_the_levels_say_how_much_was_heard() -> None:
+    """Their seconds are those of the sound, and the loudest second and the highest score are among them."""
+    core = Detector(MODEL, {"nursery": "normal"}, numbered())
+    levels = [record for record in hear(core, segments_of(NIGHT)) if isinstance(record, Level)]
+    assert sum(level.heard_s for level in levels) == pytest.approx(levels[-1].at - 1_000)
+    assert max(level.heard_s for level in levels) < 6
+    assert max(level.top_dbfs for level in levels) > -18
+    assert max(level.top_score or 0.0 for level in levels) > max(level.score or 0.0 for level in levels)
+    assert {(level.model, level.sensitivity) for level in levels} == {(MODEL.label, "normal")}
+
+
+@pytest.mark.parametrize("loud", [False, True])
+@pytest.mark.parametrize("marked", [False, True])
+def test_what_nobody_heard_is_not_counted(*, loud: bool, marked: bool) -> None:
+    """The time of a source that was away is in no level, whether capture said so or its samples just went on later."""
+    core = Detector(MODEL, {"nursery": "normal"}, numbered())
+    segmenter = Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    sound = synth.over(synth.noise(20, -60), (0, synth.cry(19, -20))) if loud else synth.noise(20, -60)
+    said = hear(core, segmenter.feed(sound, at=1_020))
+    if marked:
+        said += core.step([SourceLost("nursery", "source_lost", segmenter.end_sample, 1_020)], [], 20.0)
+    segmenter.skip(400.0)
+    said += hear(core, segmenter.feed(sound, at=1_440))
+    levels = [record for record in said if isinstance(record, Level)]
+    unsaid_s = 1_440 - levels[-1].at
+    assert sum(level.heard_s for level in levels) == pytest.approx(40 - unsaid_s, abs=1.5)
+
+
+def test_hindsight_is_the_same_at_each_sensitivity() -> None:
+    """What belongs to a cry before its start follows from the most sensitive setting, whichever the room has."""
+    rules = [rule_of(MANIFEST, sensitivity) for sensitivity in ("low", "normal", "high")]
+    assert {rule.lead for rule in rules} == {0.2}
+    assert [rule.sensitivity for rule in rules] == ["low", "normal", "high"]
 
 
 @pytest.mark.parametrize("block", [1_000, 7_680, 100_000])

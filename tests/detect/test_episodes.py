@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -30,6 +31,36 @@ def hear(core: EpisodeTracker, scores: Sequence[float], first_sample: int = WIND
         events += core.update(Score(end_sample, score), moment(end_sample))
         events += core.pass_time(moment(end_sample))
     return events
+
+
+@pytest.mark.parametrize(
+    ("before", "lead_s"),
+    [
+        ([], 0.0),
+        ([0.5], 0.5),
+        ([0.5, *[0.0] * 10], 5.5),
+        ([0.5, *[0.0] * 30, 0.5, *[0.0] * 38], 35.0),  # pauses of under 20 s
+        ([0.5, *[0.0] * 39], 0.0),  # and one of 20 s
+        ([0.4, *[0.0] * 10], 0.0),
+    ],
+)
+def test_what_came_before_it_was_sure_is_its_lead(before: list[float], lead_s: float) -> None:
+    """It reaches back to the first window at `lead`, over pauses as short as the hang-over; the start stays."""
+    rule = dataclasses.replace(RULE, lead=0.5)
+    (started,) = hear(tracker(rule), [*before, 0.9, 0.9, 0.9])
+    assert (started.lead_s, started.started_s) == (lead_s, len(before) * 0.5)
+
+
+def test_a_lead_ends_with_what_it_led_to() -> None:
+    """A second cry does not reach back into the first, nor over the loss of a source."""
+    for ended_by in ("quiet", "source_lost"):
+        core = tracker(dataclasses.replace(RULE, lead=0.5))
+        hear(core, [0.9] * 3)
+        end_sample = WINDOW_SAMPLES + (45 if ended_by == "quiet" else 5) * HOP_SAMPLES
+        if ended_by == "source_lost":
+            core.close("source_lost", moment(end_sample))
+        (*_, started) = hear(core, [0.9] * 3, end_sample)
+        assert (started.event_type, started.lead_s) == ("cry_started", 0.0)
 
 
 @pytest.mark.parametrize(

@@ -125,17 +125,18 @@ class Service:
         """Return the lines with this event so far."""
         return [line for line in self.lines if line["event"] == event]
 
-    def wait_for_line(self, event: str, *, count: int = 1) -> Line:
+    def wait_for_line(self, event: str, *, count: int = 1, deadline_s: float = DEADLINE_S) -> Line:
         """Wait until the log has so many lines with this event; return the last of them."""
-        self.wait_for(lambda lines: sum(line["event"] == event for line in lines) >= count, f"{count} x {event}")
+        there, what = lambda lines: sum(line["event"] == event for line in lines) >= count, f"{count} x {event}"
+        self.wait_for(there, what, deadline_s)
         return self.logged(event)[count - 1]
 
-    def wait_for(self, condition: Callable[[list[Line]], object], what: str) -> None:
+    def wait_for(self, condition: Callable[[list[Line]], object], what: str, deadline_s: float = DEADLINE_S) -> None:
         """Wait until `condition` holds for what it has logged."""
         with self._changed:
-            if not self._changed.wait_for(lambda: condition(self._lines), DEADLINE_S):
+            if not self._changed.wait_for(lambda: condition(self._lines), deadline_s):
                 log = "\n".join(map(str, self._lines))
-                pytest.fail(f"not within {DEADLINE_S} s: {what}\n{log}\n{self.errors}")
+                pytest.fail(f"not within {deadline_s} s: {what}\n{log}\n{self.errors}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

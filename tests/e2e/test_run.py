@@ -37,7 +37,7 @@ def test_a_cry_is_told_in_order(
         service.stop()
     ours = [topic.rpartition("/")[2] for topic in connected if topic.startswith("cry/home/")]
     names = list(dict.fromkeys("settings" if name in SETTINGS else name for name in ours[: ours.index("status") + 1]))
-    assert names == ["settings", "state", "availability", "tonight", "summary", "health", "status"]
+    assert names == ["settings", "state", "availability", "tonight", "figures", "summary", "health", "status"]
     received = recorder.received
     told = story(received, AVAILABILITY, EVENT, STATE)
     begins = told.index(("event", "cry_started"))

@@ -1,5 +1,6 @@
 """Home Assistant and people's notes, over a real broker: what is said to the one, and what becomes of the other."""
 
+import dataclasses
 import json
 import sqlite3
 from contextlib import closing
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from mqtt_broker import Mosquitto, Received, Recorder, recording, wait_until
-from publish.make import T0, Service, alert, discovery, event, health, held, rehearsed, store
+from publish.make import T0, Service, alert, discovery, event, health, held, level, rehearsed, store
 
 from monitor.publish import AlertLog, past_alerts
 from monitor.records import Alerting, Applied, Command
@@ -52,7 +53,7 @@ def test_home_assistant_is_told_first(broker: Mosquitto, recorder: Recorder) -> 
         told = order(recorder.received)
     assert told[: told.index("online") + 1] == [
         *("config", "enabled", "sensitivity", "feedback", "state", "availability", "event"),
-        *("tonight", "summary", "health", "online"),
+        *("tonight", "figures", "summary", "health", "online"),
     ]
     assert all(message.retain for message in recorder.received if message.topic == DEVICE)
 
@@ -89,6 +90,7 @@ def test_a_home_assistant_that_begins_is_told_everything(broker: Mosquitto, reco
                 "state",
                 "availability",
                 "tonight",
+                "figures",
                 "summary",
                 "health",
                 "online",
@@ -228,6 +230,29 @@ def test_the_night_survives_a_restart(broker: Mosquitto, recorder: Recorder, tmp
         with Service(port=broker.port, store=history):
             tonight = json.loads(recorder.wait_for_message(f"{ROOM}/tonight").payload)
         assert (tonight["episodes"], tonight["alerts"]) == (episodes, episodes)
+
+
+def test_figures_follow_alerts_and_answers(broker: Mosquitto, recorder: Recorder, tmp_path: Path) -> None:
+    """An alert is counted as it is sent, its answer as it is given; hours by the next start at the latest."""
+
+    def wait_for_figures(**expected: object) -> None:
+        def told(all_: list[Received]) -> bool:
+            said = [json.loads(m.payload) for m in all_ if m.topic == f"{ROOM}/figures" and m.payload]
+            return bool(said) and expected.items() <= said[-1].items()
+
+        recorder.wait_for(told, f"figures: {expected}")
+
+    with Service(port=broker.port, store=store(tmp_path)) as service:
+        ready(service, recorder)
+        wait_for_figures(heard_h=0.0, alerts=0, per_night_high=None)
+        service.tell(dataclasses.replace(level(), heard_s=720.0, model="cry-1"))
+        service.tell(health(), event("cry_started"), alert(sensitivity="normal"), rehearsed(sensitivity="normal"))
+        wait_for_figures(alerts=1, answered=0, unanswered=1)
+        recorder.send(f"{ROOM}/feedback/set", b"not_a_cry")
+        wait_for_figures(alerts=1, answered=1, unanswered=0, not_a_cry=1)
+    recorder.clear()
+    with Service(port=broker.port, store=store(tmp_path)):
+        wait_for_figures(heard_h=0.2, not_a_cry=1, per_night=40.0)
 
 
 def test_noon_begins_another_night(broker: Mosquitto, recorder: Recorder) -> None:

@@ -126,7 +126,7 @@ def test_each_topic_is_one_of_ours() -> None:
         if key in one
     }
     assert {topic.rpartition("/")[2] for topic in topics} == {
-        *("state", "event", "level", "tonight", "health", "status", "summary"),
+        *("state", "event", "level", "tonight", "figures", "health", "status", "summary"),
         *("enabled", "sensitivity", "alert_after", "snooze", "feedback"),
     }
     assert all(topic.startswith("cry/home/") for topic in topics)

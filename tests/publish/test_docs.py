@@ -8,7 +8,7 @@ from publish.make import CATEGORIES, T0, alert, discovery, drilled, event, healt
 
 from monitor.detect.drill import DRILL_S
 from monitor.detect.episodes import HANG_OVER_S
-from monitor.publish import Message, Messages, is_retained
+from monitor.publish import Figures, Message, Messages, is_retained
 from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
 from monitor.publish.commands import Commands, Refusal
 from monitor.publish.late import LATE_AFTER_S, TOO_LATE_AFTER_S
@@ -19,6 +19,8 @@ from monitor.publish.picture import _PROBLEMS_FIRST_THAT_APPLIES, REPEAT_S, Pict
 from monitor.publish.room import Now
 
 DOC = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+
+FIGURES = (Path(__file__).parents[2] / "docs" / "figures.md").read_text(encoding="utf-8")
 
 
 def spoken() -> dict[str, Message]:
@@ -34,6 +36,7 @@ def spoken() -> dict[str, Message]:
         picture.health(Now(61.4, T0), outbox=3),
         *picture.announce(Now(61.4, T0))[0],
         messages.status("online"),
+        messages.figures("nursery", Figures(heard_s=763_200.0, alerts=7, answered=4)),
         *discovery().messages(),
     ]
     return {message.topic: message for message in said}
@@ -92,6 +95,18 @@ def test_the_table_names_each_command_and_its_values() -> None:
 def test_the_problems_stand_in_their_order() -> None:
     """The first that applies is told, so the order is part of the contract."""
     assert ", ".join(f"`{problem}`" for problem in _PROBLEMS_FIRST_THAT_APPLIES) in " ".join(DOC.split())
+
+
+def test_the_table_of_false_alarms_is_what_we_compute() -> None:
+    """Each cell follows from the hours and from how many were reported."""
+    rows = re.findall(r"^\| (\d+) h \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", FIGURES, re.MULTILINE)
+    assert len(rows) == 6
+    for hours, none, *some in rows:
+        assert float(none) == Figures(heard_s=int(hours) * 3_600).per_night_high
+        for seen, cell in zip((1, 3), some, strict=True):
+            made = Figures(heard_s=int(hours) * 3_600, not_a_cry=seen)
+            told = [float(number) for number in re.findall(r"[\d.]+", cell)]
+            assert told == [made.per_night, made.per_night_low, made.per_night_high]
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

@@ -147,7 +147,7 @@ def test_a_room_is_forgotten_by_its_availability_last(messages: Messages) -> Non
     assert [m.topic for m in cleared] == [
         f"cry/home/attic/{n}"
         for n in (
-            *("state", "tonight", "enabled", "sensitivity", "alert_after", "snooze"),
+            *("state", "tonight", "figures", "enabled", "sensitivity", "alert_after", "snooze"),
             *("feedback", "care/fed", "care/slept", "care/changed", "availability"),
         )
     ]

@@ -48,7 +48,7 @@ def said(messages: list[Message]) -> list[str]:
     for message in messages:
         name = message.topic.rpartition("/")[2]
         match name:
-            case "summary" | "tonight":
+            case "summary" | "tonight" | "figures":
                 pass
             case "state":
                 lines.append(f"state {json.loads(message.payload)['crying']}")

@@ -19,7 +19,9 @@ from monitor.verbs.forget import forget
 pytestmark = pytest.mark.broker
 
 STATUS = "cry/home/status"
-LEFT_OF_A_ROOM = {"state", "tonight", "enabled", "sensitivity", "alert_after", "snooze", "feedback", "availability"}
+LEFT_OF_A_ROOM = {
+    *("state", "tonight", "figures", "enabled", "sensitivity", "alert_after", "snooze", "feedback", "availability"),
+}
 """What the broker holds of a room after a service that was stopped."""
 
 
@@ -90,7 +92,7 @@ def test_a_room_is_forgotten(broker: Mosquitto, path: Path, capsys: pytest.Captu
     assert captured.err == ""
     assert captured.out.splitlines() == [
         "erased of nursery:",
-        *("  1 episode", "  3 events", "  1 alert", "  1 care", "  1 alert-log line", "  8 retained topics"),
+        *("  1 episode", "  3 events", "  1 alert", "  1 care", "  1 alert-log line", "  9 retained topics"),
     ]
     assert before - retained(broker.port) == of_nursery
     assert rooms_of(path) == ["attic"]
@@ -106,7 +108,7 @@ def test_a_room_that_is_configured_no_more_is_forgotten(
     serve(broker.port)
     before = retained(broker.port)
     assert forget(loaded(path.with_name("none.db"), broker.port, "attic"), "nursery", before=None, ask=None) == 0
-    assert "  8 retained topics" in capsys.readouterr().out
+    assert "  9 retained topics" in capsys.readouterr().out
     gone = before - retained(broker.port)
     assert gone == {f"cry/home/nursery/{n}" for n in LEFT_OF_A_ROOM} | {"homeassistant/device/cry_home_nursery/config"}
     assert rooms_of(path) == ["attic", "nursery"]

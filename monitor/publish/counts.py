@@ -1,0 +1,69 @@
+"""What the history counts for this home's own figures, and how that outlives what is forgotten. Plain SQL."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+from typing import Final
+
+from monitor.publish.database import Database
+from monitor.publish.figures import Count
+from monitor.publish.minutes import Minute
+from monitor.records import NOT_A_CRY
+
+Key = tuple[str, str, str]
+"""Room, model, sensitivity."""
+
+_ADD_MINUTE: Final = """INSERT INTO minutes (room, at, heard_s, level_dbfs, score, model, sensitivity)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    heard_s = heard_s + excluded.heard_s,
+    level_dbfs = max(coalesce(level_dbfs, excluded.level_dbfs), coalesce(excluded.level_dbfs, level_dbfs)),
+    score = max(coalesce(score, excluded.score), coalesce(excluded.score, score))"""
+
+_HEARD_BEFORE: Final = """SELECT room, model, sensitivity, sum(heard_s) AS heard_s FROM minutes
+WHERE at < ? GROUP BY room, model, sensitivity"""
+
+# Of several rows the one with the least `at`, and the newest `rowid`, gives the other columns: so says SQLite.
+_ALERTED: Final = """SELECT episodes.room, model, sensitivity, count(*) AS alerts, count(value) AS answered,
+    coalesce(sum(value = ?), 0) AS not_a_cry
+FROM episodes
+JOIN (SELECT episode_id, sensitivity, min(at) FROM alerts
+    WHERE held_by IS NULL AND sensitivity IS NOT NULL GROUP BY episode_id) USING (episode_id)
+LEFT JOIN (SELECT episode_id, value, max(rowid) FROM feedback GROUP BY episode_id) USING (episode_id)
+WHERE ? OR ended_at < ? GROUP BY 1, 2, 3"""
+
+_ADD_TOTAL: Final = """INSERT INTO totals (room, model, sensitivity, heard_s, alerts, answered, not_a_cry)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    heard_s = heard_s + excluded.heard_s, alerts = alerts + excluded.alerts,
+    answered = answered + excluded.answered, not_a_cry = not_a_cry + excluded.not_a_cry"""
+
+
+def write_minutes(database: Database, minutes: Iterable[Minute]) -> None:
+    """Add what was heard; of a minute that is there already, the sum and the highest values stand."""
+    with database.transaction():
+        for minute in minutes:
+            database.change(_ADD_MINUTE, astuple(minute))
+
+
+def counts(database: Database) -> list[Count]:
+    """Return all that was counted since installation; some milliseconds."""
+    found: dict[Key, list[float]] = {}
+    alerted = database.rows(_ALERTED, (NOT_A_CRY, True, 0.0))
+    for row in [*database.rows("SELECT * FROM heard"), *database.rows("SELECT * FROM totals"), *alerted]:
+        sums = found.setdefault(_key(row), [0.0, 0, 0, 0])
+        for place, name in enumerate(("heard_s", "alerts", "answered", "not_a_cry")):
+            sums[place] += row.get(name, 0)
+    return [Count(*key, sums[0], *map(int, sums[1:])) for key, sums in sorted(found.items())]
+
+
+def roll_up(database: Database, oldest_at: float) -> None:
+    """Add what is about to be forgotten to the totals. Call it in the transaction that forgets.
+
+    An episode is counted when it goes, with its alerts and its last answer: those must stay as long as it does.
+    """
+    for row in database.rows(_HEARD_BEFORE, (oldest_at,)):
+        database.change(_ADD_TOTAL, (*_key(row), row["heard_s"], 0, 0, 0))
+    for row in database.rows(_ALERTED, (NOT_A_CRY, False, oldest_at)):
+        database.change(_ADD_TOTAL, (*_key(row), 0.0, row["alerts"], row["answered"], row["not_a_cry"]))
+
+
+def _key(row: Mapping[str, str]) -> Key:
+    return row["room"], row["model"], row["sensitivity"]
