@@ -184,6 +184,7 @@ def test_what_is_said_of_a_cry(
         home.house.call("button", "press", {"entity_id": "button.cry_home_nursery_test_alert"})
         said_last = wait_for_said(heard, "alert")
         home.anna.wait_for_ring()
+        home.ben.wait_for_ring()
         home.forget()
         alert = said_last | {
             **{"test": False, "episode_id": "e1", "event_id": "e1-a", "cause": "first", "duration_s": 95.0},
