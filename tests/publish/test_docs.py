@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from publish.make import CATEGORIES, T0, alert, discovery, drilled, event, health, level
 
+from monitor.detect.drill import DRILL_S
+from monitor.detect.episodes import HANG_OVER_S
 from monitor.publish import Message, Messages, is_retained
 from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
 from monitor.publish.commands import Commands, Refusal
@@ -101,4 +103,6 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"ended within {SHORT_CONNECTION_S:.0f} s" in text
     assert f"Keepalive is {KEEPALIVE_S} s" in text
     assert f"each {REPEAT_S:.0f} s" in text
+    assert f"Within {DRILL_S:.0f} s the room must recognise it" in text
+    assert f"for {HANG_OVER_S:.0f} s after the played cry" in text
     assert f"again within {BIRTH_AT_MOST_S:.0f} s after `homeassistant/status` says `online`" in text
