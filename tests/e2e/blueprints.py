@@ -1,9 +1,11 @@
-"""A Home Assistant with the project's blueprints in its folder, two phones, and automations made from the blueprints."""
+"""A Home Assistant with the project's blueprints in its folder, two phones, and automations made from the former."""
 
 import shutil
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from e2e.home_assistant import HomeAssistant
@@ -15,6 +17,9 @@ MEDIA = REPOSITORY / "homeassistant" / "media"
 
 ABOUT = ("automation", "blueprint", "template", "script", "notify")
 """Where Home Assistant would say that a blueprint of ours is wrong."""
+
+LED_TO_IT_S = 3.5
+"""The longest that an automation of these tests waits before it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,24 @@ class Family:
         self.anna.forget()
         self.ben.forget()
 
+    def tell(self, *automations: str) -> None:
+        """Print what the phones showed, and the traces of these automations that did something: for the guide.
+
+        It begins with the first notification, and with what led to it.
+        """
+        told = [(at, f"{phone.name}: {what}") for phone in (self.anna, self.ben) for at, what in phone.story]
+        for name in automations:
+            for run in self.house.runs(name):
+                if run["script_execution"] != "failed_conditions":
+                    at = datetime.fromisoformat(run["timestamp"]["start"]).timestamp()
+                    told.append((at, f"    {name} runs: {run['trigger']}"))
+        first = min(at for at, what in told if "RINGS" in what or "shows" in what)
+        told = sorted(line for line in told if line[0] > first - LED_TO_IT_S)
+        lines = [
+            textwrap.fill(f"{at - told[0][0]:5.1f} s  {what}", 112, subsequent_indent=" " * 9) for at, what in told
+        ]
+        print("\n" + "\n".join(lines))  # noqa: T201 - the guide's
+
     def complaints(self) -> list[str]:
         """Return what Home Assistant's log says against the blueprints."""
         return [line for about in ABOUT for line in self.house.log_warnings(f".{about}") if "libturbojpeg" not in line]
@@ -48,7 +71,11 @@ def automation(name: str, node: str, room: str, inputs: Mapping[str, object]) ->
     }[name]
     ids = {key: f"{platform}.cry_{node}_{room}_{key}" for key, platform in entities.items()}
     path = f"cry_monitor/{name}.yaml"
-    return {"id": f"{name}_{room}", "alias": f"{name} {room}", "use_blueprint": {"path": path, "input": {**ids, **inputs}}}
+    return {
+        "id": f"{name}_{room}",
+        "alias": f"{name} {room}",
+        "use_blueprint": {"path": path, "input": {**ids, **inputs}},
+    }
 
 
 @contextmanager

@@ -314,6 +314,11 @@ class HomeAssistant:
         """Return the persistent notifications, by id: `title`, `message` and more of each."""
         return {one["notification_id"]: one for one in self._ask("persistent_notification/get")}
 
+    def runs(self, automation: str) -> list[Data]:
+        """Return the traces of the automation with this id: `trigger`, `last_step`, `timestamp`, `state` and more."""
+        runs: list[Data] = self._ask("trace/list", domain="automation", item_id=automation)
+        return runs
+
     def issues(self) -> list[Data]:
         """Return what it asks its owner to repair."""
         issues: list[Data] = self._ask("repairs/list_issues")["issues"]
@@ -346,7 +351,9 @@ class HomeAssistant:
 
     def post(self, path: str, data: Mapping[str, object]) -> Data:
         """Post JSON to its HTTP interface as the owner, and return the answer."""
-        return self._post(path, json.dumps(data).encode(), "application/json", {"Authorization": f"Bearer {self._token}"})
+        return self._post(
+            path, json.dumps(data).encode(), "application/json", {"Authorization": f"Bearer {self._token}"}
+        )
 
     def call(self, domain: str, service: str, data: Mapping[str, object] | None = None) -> None:
         """Let it do something, as a press on its page does; `data` holds `entity_id` too. Raises Refused."""

@@ -1,7 +1,8 @@
-"""A phone with the Home Assistant app: registered over the app's own interface, pushed to as a phone is, and pressed."""
+"""A phone with the Home Assistant app: registered over the app's own interface, and pushed to as one is."""
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -20,6 +21,7 @@ class Phone:
 
     Attributes:
         device_id: What a blueprint's input holds.
+        story: When (UTC seconds) what was shown and pressed, for a reader.
     """
 
     def __init__(self, house: HomeAssistant, name: str) -> None:
@@ -29,19 +31,20 @@ class Phone:
         self._webhook = ""
         self._changed = threading.Condition()
         self._pushes: list[Push] = []
+        self.story: list[tuple[float, str]] = []
 
     def __enter__(self) -> Self:
         """Listen for pushes, and register."""
         phone = self
 
         class Cloud(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_POST(self) -> None:
                 push = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(201)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(b"{}")
-                phone._take(push)  # noqa: SLF001 - its own
+                phone._take(push)
 
             def log_message(self, *_: object) -> None: ...
 
@@ -88,12 +91,17 @@ class Phone:
         """Forget what has come so far."""
         with self._changed:
             self._pushes.clear()
+            self.story.clear()
 
-    def wait_for(self, condition: Callable[[list[Push]], object], what: str, within_s: float = DEADLINE_S) -> list[Push]:
+    def wait_for(
+        self, condition: Callable[[list[Push]], object], what: str, within_s: float = DEADLINE_S
+    ) -> list[Push]:
         """Wait until `condition` holds for all that came, and return that."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self._pushes), within_s):
-                pytest.fail(f"{self.name}, not within {within_s} s: {what}; came:\n" + "\n".join(map(str, self._pushes)))
+                pytest.fail(
+                    f"{self.name}, not within {within_s} s: {what}; came:\n" + "\n".join(map(str, self._pushes))
+                )
             return list(self._pushes)
 
     def wait_for_ring(self, *, count: int = 1, within_s: float = DEADLINE_S) -> Push:
@@ -109,12 +117,14 @@ class Phone:
     def press(self, push: Push, title: str) -> None:
         """Press the button of a notification, as the app tells it."""
         [action] = [one["action"] for one in push["data"]["actions"] if one["title"] == title]
+        self.story.append((time.time(), f"pressed: {title}"))
         event = {"event_type": "mobile_app_notification_action", "event_data": {"action": action}}
         self._house.post(f"api/webhook/{self._webhook}", {"type": "fire_event", "data": event})
 
     def _take(self, push: Push) -> None:
         with self._changed:
             self._pushes.append(push)
+            self.story.append((time.time(), _read(push)))
             self._changed.notify_all()
 
 
@@ -132,3 +142,10 @@ def rings(push: Push) -> bool:
 def is_cleared(push: Push, tag: str) -> bool:
     """Return whether it takes the notification with this tag away."""
     return bool(push["message"] == CLEAR and push["data"] == {"tag": tag})
+
+
+def _read(push: Push) -> str:
+    if push["message"] == CLEAR:
+        return "(the notification is gone)"
+    buttons = [f"[{one['title']}]" for one in push["data"].get("actions", [])]
+    return " ".join(["RINGS" if rings(push) else "shows", f"{push['title']} - {push['message']}", *buttons])

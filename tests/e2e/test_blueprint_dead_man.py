@@ -63,14 +63,15 @@ def test_a_killed_service(home: Family, house_broker: Mosquitto, tmp_path: Path,
             heard = phone.wait_for_message("The room is heard again.")
             assert heard["data"] == {"tag": ring["data"]["tag"]}
             assert phone.pushes[-1] == heard
+        home.tell("dead_man_nursery")
         service.stop()
 
 
 def test_a_muted_room_that_somebody_knows_of(home: Family, house_broker: Mosquitto, tmp_path: Path) -> None:
-    """Zeros alone: it rings and says why; who knows is left in peace, until the room is heard, and with the next loss."""
+    """Zeros alone: it rings and says why; who knows is left in peace until the room is heard and lost again."""
     path = tmp_path / "muted.flac"
     soundfile.write(path, np.concatenate([synth.noise(20), synth.silence(100)]), SAMPLE_RATE_HZ)
-    rooms = {"nursery": room(path, loop=True, speed=4.0, muted_after_s=5)}
+    rooms = {"nursery": room(path, loop=True, speed=4.0) | {"muted_after_s": 5}}
     with Service(tmp_path, port=house_broker.port, rooms=rooms) as service:
         home.house.until_state(HEARING, "on")
         watch(home)
