@@ -18,9 +18,6 @@ MEDIA = REPOSITORY / "homeassistant" / "media"
 ABOUT = ("automation", "blueprint", "template", "script", "notify")
 """Where Home Assistant would say that a blueprint of ours is wrong."""
 
-LED_TO_IT_S = 3.5
-"""The longest that an automation of these tests waits before it tells."""
-
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -39,10 +36,10 @@ class Family:
         self.anna.forget()
         self.ben.forget()
 
-    def tell(self, *automations: str) -> None:
+    def tell(self, *automations: str, from_s: float = 3.5) -> None:
         """Print what the phones showed, and the traces of these automations that did something: for the guide.
 
-        It begins with the first notification, and with what led to it.
+        It begins `from_s` before the first notification, with what led to it.
         """
         told = [(at, f"{phone.name}: {what}") for phone in (self.anna, self.ben) for at, what in phone.story]
         for name in automations:
@@ -51,9 +48,10 @@ class Family:
                     at = datetime.fromisoformat(run["timestamp"]["start"]).timestamp()
                     told.append((at, f"    {name} runs: {run['trigger']}"))
         first = min(at for at, what in told if "RINGS" in what or "shows" in what)
-        told = sorted(line for line in told if line[0] > first - LED_TO_IT_S)
+        told = sorted(line for line in told if line[0] > first - from_s)
         lines = [
-            textwrap.fill(f"{at - told[0][0]:5.1f} s  {what}", 112, subsequent_indent=" " * 9) for at, what in told
+            textwrap.fill(f"{at - told[0][0]:5.1f} s  {what}", 112, subsequent_indent=" " * 9).replace("\xa0", " ")
+            for at, what in told
         ]
         print("\n" + "\n".join(lines))  # noqa: T201 - the guide's
 

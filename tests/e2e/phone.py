@@ -147,5 +147,5 @@ def is_cleared(push: Push, tag: str) -> bool:
 def _read(push: Push) -> str:
     if push["message"] == CLEAR:
         return "(the notification is gone)"
-    buttons = [f"[{one['title']}]" for one in push["data"].get("actions", [])]
+    buttons = [f"[{one['title']}]".replace(" ", "\xa0") for one in push["data"].get("actions", [])]
     return " ".join(["RINGS" if rings(push) else "shows", f"{push['title']} - {push['message']}", *buttons])

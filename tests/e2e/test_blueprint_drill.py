@@ -114,7 +114,7 @@ def test_a_drill_on_two_sinks(
         home.house.call("button", "press", {"entity_id": "button.cry_home_attic_drill"})  # the attic is mended
         with playing(sounds, "attic", baby):
             home.ben.wait_for_message("The room is heard again.")
-        home.tell(*(f"{drill}_{name}" for name in ROOMS for drill in ("bedtime_drill", "dead_man")))
+        home.tell(*(f"{drill}_{name}" for name in ROOMS for drill in ("bedtime_drill", "dead_man")), from_s=8.0)
         service.stop()
 
 
