@@ -286,6 +286,7 @@ ASKED = st.sampled_from(["lose", "acknowledge", "feedback not_a_cry", "snooze 1"
 MODELS = st.sampled_from([each_second(1, 1), each_second(2, 3)])
 
 
+@settings(deadline=None)
 @given(script=st.lists(SECONDS | ASKED, max_size=12), model=MODELS)
 def test_without_a_drill_nothing_changes(script: list[str], model: Model) -> None:
     """Where nobody asks for a drill, what is said is record for record what the rest of the detector says."""
@@ -362,7 +363,7 @@ def cries(said: Sequence[Said]) -> list[Event]:
     return [r for r in said if isinstance(r, Event) and r.event_type.startswith("cry_")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)  # a busy machine
 @given(
     script=st.lists(SECONDS | st.just("drill") | ASKED, max_size=14),
     model=MODELS,
