@@ -314,6 +314,11 @@ class HomeAssistant:
         """Return the persistent notifications, by id: `title`, `message` and more of each."""
         return {one["notification_id"]: one for one in self._ask("persistent_notification/get")}
 
+    def runs(self, automation: str) -> list[Data]:
+        """Return the traces of the automation with this id: `trigger`, `last_step`, `timestamp`, `state` and more."""
+        runs: list[Data] = self._ask("trace/list", domain="automation", item_id=automation)
+        return runs
+
     def issues(self) -> list[Data]:
         """Return what it asks its owner to repair."""
         issues: list[Data] = self._ask("repairs/list_issues")["issues"]
@@ -343,6 +348,12 @@ class HomeAssistant:
         return found[0]
 
     # What it does
+
+    def post(self, path: str, data: Mapping[str, object]) -> Data:
+        """Post JSON to its HTTP interface as the owner, and return the answer."""
+        return self._post(
+            path, json.dumps(data).encode(), "application/json", {"Authorization": f"Bearer {self._token}"}
+        )
 
     def call(self, domain: str, service: str, data: Mapping[str, object] | None = None) -> None:
         """Let it do something, as a press on its page does; `data` holds `entity_id` too. Raises Refused."""
@@ -428,9 +439,9 @@ class HomeAssistant:
         self._wait(lambda: stored.exists() and "long_lived_access_token" in stored.read_text(), "the token is stored")
         return token
 
-    def _post(self, path: str, body: bytes, content_type: str) -> Data:
+    def _post(self, path: str, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Data:
         url = f"http://127.0.0.1:{self._port}/{path}"
-        request = urllib.request.Request(url, body, {"Content-Type": content_type})
+        request = urllib.request.Request(url, body, {"Content-Type": content_type, **(headers or {})})
         with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
             data: Data = json.load(answer)
             return data
