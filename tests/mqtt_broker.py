@@ -209,6 +209,10 @@ class Recorder:
         """Publish a message, and wait until the broker has it."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(DEADLINE_S)
 
+    def send_soon(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish a message, and go on: one of many; what is sent later arrives later."""
+        self._client.publish(topic, payload, qos=1, retain=retain)
+
     def close(self) -> None:
         """Disconnect, and end the client's thread."""
         self._client.disconnect()

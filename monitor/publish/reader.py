@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from monitor.publish.database import open_to_read
+from monitor.publish.rows import At, Seconds, Share, each
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,12 @@ class PastEpisode:
 
     episode_id: str
     room: str
-    started_at: float
-    ended_at: float | None
+    started_at: At
+    ended_at: At | None
     ended_by: str | None
-    duration_s: float
-    peak: float
-    mean: float
+    duration_s: Seconds
+    peak: Share
+    mean: Share
     reason: str
     model: str
 
@@ -45,10 +48,14 @@ class PastAlert:
 
     room: str
     episode_id: str | None
-    at: float
+    at: At
     cause: str
     held_by: str | None
-    crying_s: float | None
+    crying_s: Seconds | None
+
+
+_EPISODE = pydantic.TypeAdapter(PastEpisode)
+_ALERT = pydantic.TypeAdapter(PastAlert)
 
 
 def past_episodes(path: Path, *, since_at: float | None = None) -> list[PastEpisode] | None:
@@ -71,7 +78,7 @@ def past_episodes(path: Path, *, since_at: float | None = None) -> list[PastEpis
         FROM episodes WHERE ended_at IS NULL OR ended_at >= ? ORDER BY started_at, episode_id""",
         (_oldest(since_at),),
     )
-    return None if rows is None else [PastEpisode(**row) for row in rows]
+    return None if rows is None else each(_EPISODE.validate_python, rows)
 
 
 def past_alerts(path: Path, *, since_at: float | None = None) -> list[PastAlert] | None:
@@ -86,7 +93,7 @@ def past_alerts(path: Path, *, since_at: float | None = None) -> list[PastAlert]
         "SELECT room, episode_id, at, cause, held_by, crying_s FROM alerts WHERE at >= ? ORDER BY at, alert_id",
         (_oldest(since_at),),
     )
-    return None if rows is None else [PastAlert(**row) for row in rows]
+    return None if rows is None else each(_ALERT.validate_python, rows)
 
 
 def _oldest(since_at: float | None) -> float:
