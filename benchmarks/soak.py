@@ -209,7 +209,7 @@ def draw(png: Path, hours: np.ndarray, uses: Sequence[Use]) -> None:
     store.plot(hours, [use.store_bytes / MB for use in uses], label="history")
     store.plot(hours, [use.log_bytes / MB for use in uses], label="its write-ahead log")
     store.set(ylabel="MB on disk", xlabel="hours of sound", ylim=(0, None), xlim=(0, hours[-1]))
-    store.legend(loc="lower right")
+    store.legend(loc="center right")
     figure.savefig(png, dpi=120)
 
 
