@@ -6,7 +6,9 @@ The recordings (default: the two labelled nights of ../shared, 20 minutes and 8 
 plays in a loop at `speed = 0`. `cry-monitor run` publishes to a real mosquitto, where a subscriber of QoS 1 has a
 session that outlives its connection. Each second the service's memory, threads, files and history are measured; how
 much sound was heard is read off its events, whose `at` is the time of the opening plus samples / 16 000.
-Needs mosquitto. 24 h take about 6 minutes on two free cores.
+SQLite keeps up to 2 MB of the history in memory, and such growth is no leak. A recording at full speed is ahead of the
+clock: its events belong to nights to come, and `tonight` counts them when those are here. Needs mosquitto. 24 h take
+about 6 minutes on two free cores.
 """
 
 import argparse
