@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import structlog
@@ -21,7 +22,7 @@ from monitor.detect import (
 from monitor.errors import StoreError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.line import Service
-from monitor.publish import AlertLog, Broker, Discovery, Messages, Publisher, Store
+from monitor.publish import PATIENT_S, AlertLog, Broker, Discovery, Messages, Publisher, Store
 from monitor.records import Command, Sensitivity, SettingName
 from monitor.threads import Loop
 
@@ -92,6 +93,7 @@ def build(config: Config, model: Model, history: History, reasons: Reasons | Non
         deliver=deliver,
         store=history.store,
         history_failing=history.store is None,
+        reopen=partial(reopen_history, config),
         reason_failing=reasons is None,
         keep_days=config.history.keep_days,
         categories=categories,
@@ -183,16 +185,33 @@ def broker_of(mqtt: MqttConfig) -> Broker:
 
 def open_history(config: Config) -> History:
     """Open the history and settle the settings; where it cannot be had, say so: alerts go out without it."""
+    configured = configured_settings(config)
+    try:
+        store = Store(config.history.path, wait_s=PATIENT_S)
+        settings = store.settle(configured)
+        return History(store, settings, store.until())
+    except StoreError as error:
+        log.warning("history_off", err=str(error), then="it is tried again")
+        return History(None, configured)
+
+
+def reopen_history(config: Config) -> Store:
+    """Open the history while the service runs: the settings of now win over those that it holds.
+
+    Raises:
+        StoreError: It cannot be had now either.
+    """
+    store = Store(config.history.path)
+    store.configure(configured_settings(config))
+    return store
+
+
+def configured_settings(config: Config) -> dict[Key, str]:
+    """Return the value that the configuration gives each setting of each room."""
     configured: dict[Key, str] = {}
     for room, room_config in config.rooms.items():
         configured[room, "enabled"] = "ON" if room_config.enabled else "OFF"
         configured[room, "sensitivity"] = room_config.sensitivity
         configured[room, "alert_after"] = str(room_config.alert.after_s)
         configured[room, "snooze"] = NOT_SNOOZED
-    try:
-        store = Store(config.history.path)
-        settings = store.settle(configured)
-        return History(store, settings, store.until())
-    except StoreError as error:
-        log.warning("history_off", err=str(error))
-        return History(None, configured)
+    return configured

@@ -3,13 +3,15 @@
 TensorFlow, PortAudio and NumPy take seconds to load, and `--help` needs none of them.
 """
 
+import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
@@ -19,6 +21,8 @@ from monitor.errors import MonitorError
 if TYPE_CHECKING:
     from monitor.config import Loaded
 
+F = TypeVar("F", bound=Callable[..., object])
+
 EXIT_CODES = """\b
 Exit codes:
   0   done
@@ -26,6 +30,8 @@ Exit codes:
   70  the model cannot be used
   78  the configuration cannot be used
   1   anything else"""
+
+TIMES = "a day (2026-11-24: its midnight here), a time (2026-11-24T22:00:00Z), or an age (90m, 12h, 7d)"
 
 INTERRUPTED = 130
 """As shells have it: 128 + SIGINT."""
@@ -44,12 +50,19 @@ app = typer.Typer(
 )
 
 
+def _command(name: str, summary: str, example: str) -> Callable[[F], F]:
+    return app.command(name, short_help=summary, epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  {example}")
+
+
 def _key_and_value(given: list[str] | None) -> list[str]:
     for text in given or []:
         key, equals, _ = text.partition("=")
         if not (equals and key.strip()):
             # What was given is not repeated: it may be a password.
             raise typer.BadParameter("write KEY=VALUE, such as mqtt.port=8883")
+        if key.strip() == "mqtt.password":
+            where = "set mqtt.password_file, or CRY_MQTT__PASSWORD in the environment"
+            raise typer.BadParameter(f"{key.strip()} would stand in the list of processes, for all to see: {where}")
     return given or []
 
 
@@ -81,7 +94,7 @@ Files = Annotated[
 ]
 
 
-def _since(text: str) -> datetime:
+def _time(text: str) -> datetime:
     from monitor.verbs.history import parse_since  # noqa: PLC0415 - only where it was given
 
     try:
@@ -95,12 +108,24 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="TIME",
-        parser=_since,
+        parser=_time,
         show_default=False,
-        help="Leave out episodes that ended before: a day (2026-11-24), a time (2026-11-24T22:00:00Z), or an age "
-        "(90m, 12h, 7d).",
+        help=f"Leave out episodes that ended before: {TIMES}.",
     ),
 ]
+
+
+def _ask(question: str) -> bool:
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)  # click's own would write to standard output, too
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _room(text: str) -> str:
+    from monitor.config.values import ROOM_ID  # noqa: PLC0415 - only where it was given
+
+    if re.fullmatch(ROOM_ID, text):
+        return text
+    raise typer.BadParameter("a room's id is 1 to 32 of a-z, 0-9 and _")
 
 
 @app.callback()
@@ -115,10 +140,7 @@ def _common(
     pass
 
 
-@app.command(
-    short_help="Run the service.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor run --config /etc/cry-monitor/config.toml",
-)
+@_command("run", "Run the service.", "cry-monitor run --config /etc/cry-monitor/config.toml")
 def run(config: Config = None, overrides: Set = None) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
@@ -126,18 +148,10 @@ def run(config: Config = None, overrides: Set = None) -> None:
     microphones may be absent at the start: both are tried again for as long as it runs. Logs to standard output, as
     JSON lines where that is no terminal. A second signal ends it at once, with exit code 1.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.run import run as verb_run  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_run(loaded)
-
-    carry_out(verb, config, overrides, log_to_stderr=False)
+    _carry_out("run", config, overrides, log_to_stderr=False)
 
 
-@app.command(
-    short_help="Show what it does; needs no set-up.", epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor demo --fast"
-)
+@_command("demo", "Show what it does; needs no set-up.", "cry-monitor demo --fast")
 def demo(
     config: Config = None,
     overrides: Set = None,
@@ -155,19 +169,10 @@ def demo(
     """
     if fast and mic:
         raise typer.BadParameter("a microphone cannot be heard faster than in real time", param_hint="--fast")
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.demo import demo as verb_demo  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_demo(loaded, fast=fast, mic=mic)
-
-    carry_out(verb, config, overrides)
+    _carry_out("demo", config, overrides, fast=fast, mic=mic)
 
 
-@app.command(
-    short_help="Print the events in recordings.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor replay --jsonl night.flac | jq .event_type",
-)
+@_command("replay", "Print the events in recordings.", "cry-monitor replay --jsonl night.flac | jq .event_type")
 def replay(
     files: Files,
     config: Config = None,
@@ -181,18 +186,11 @@ def replay(
     configuration's first room apply; its source does not. A file that cannot be read does not stop the others; the
     exit code is then 1.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.replay import replay as verb_replay  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_replay(loaded, files, jsonl=jsonl)
-
-    carry_out(verb, config, overrides)
+    _carry_out("replay", config, overrides, files=files, jsonl=jsonl)
 
 
-@app.command(
-    short_help="Print how much recordings sound like a cry.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor score --jsonl *.wav | jq '[.file, .cry]'",
+@_command(
+    "score", "Print how much recordings sound like a cry.", "cry-monitor score --jsonl *.wav | jq '[.file, .cry]'"
 )
 def score(
     files: Files,
@@ -209,59 +207,30 @@ def score(
     up with silence in front. Behind it stands why it probably cries, judged by the 8 s that end with the highest
     window. A file that cannot be read does not stop the others; the exit code is then 1.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.score import score as verb_score  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_score(loaded, files, jsonl=jsonl)
-
-    carry_out(verb, config, overrides)
+    _carry_out("score", config, overrides, files=files, jsonl=jsonl)
 
 
-@app.command(
-    "check-config",
-    short_help="Print the merged settings.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor check-config --set mqtt.port=8883",
-)
+@_command("check-config", "Print the merged settings.", "cry-monitor check-config --set mqtt.port=8883")
 def check_config(config: Config = None, overrides: Set = None) -> None:
     """Print the merged settings, each with where it came from: default, file, environment or --set.
 
     Starts nothing and connects to nothing. With faults in any of them, prints each with its key, its value and what to
     write instead on standard error, and the exit code is 78. Secrets are shown as stars.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.check_config import check_config as verb_check  # noqa: PLC0415 - only the chosen verb
-
-        return verb_check(loaded)
-
-    carry_out(verb, config, overrides)
+    _carry_out("check_config", config, overrides)
 
 
-@app.command(
-    "list-devices",
-    short_help="List what a room can listen to.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor list-devices",
-)
+@_command("list-devices", "List what a room can listen to.", "cry-monitor list-devices")
 def list_devices(config: Config = None, overrides: Set = None) -> None:
     """List every device that a room can listen to: its source, index and name, at which rates it opens, the default.
 
     Microphones are what PortAudio knows; pulse is what PulseAudio or PipeWire has. Each is opened for a moment, so one
     that another program holds shows as one that does not open. Exit code 1 where there is none at all.
     """
-
-    def verb(_loaded: "Loaded") -> int:
-        from monitor.verbs.list_devices import list_devices as verb_list  # noqa: PLC0415 - only the chosen verb
-
-        return verb_list()
-
-    carry_out(verb, config, overrides)
+    _carry_out("list_devices", config, overrides)
 
 
-@app.command(
-    short_help="Print past episodes.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor history --since 12h",
-)
+@_command("history", "Print past episodes.", "cry-monitor history --since 12h")
 def history(
     config: Config = None,
     overrides: Set = None,
@@ -280,19 +249,10 @@ def history(
     Reads the history beside a running service and changes nothing in it. Where there is none yet, says so; that is no
     fault.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.history import history as verb_history  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_history(loaded, jsonl=jsonl, since=since)
-
-    carry_out(verb, config, overrides)
+    _carry_out("history", config, overrides, jsonl=jsonl, since=since)
 
 
-@app.command(
-    short_help="Check everything, and say what to do.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  sudo -u cry-monitor cry-monitor doctor",
-)
+@_command("doctor", "Check everything, and say what to do.", "sudo -u cry-monitor cry-monitor doctor")
 def doctor(config: Config = None, overrides: Set = None) -> None:
     """Check configuration, models, every room's source and level, the broker, the history and the disk.
 
@@ -300,20 +260,10 @@ def doctor(config: Config = None, overrides: Set = None) -> None:
     and logs in at the broker under a client id of its own, so it may run beside the service; what it publishes there
     is cleared again. Run it as the user of the service: permissions are half of what goes wrong.
     """
-
-    def verb(loaded: "Loaded") -> int:
-        from monitor.verbs.doctor import doctor as verb_doctor  # noqa: PLC0415 - only the chosen verb is imported
-
-        return verb_doctor(loaded)
-
-    carry_out(verb, config, overrides)
+    _carry_out("doctor", config, overrides)
 
 
-@app.command(
-    "test-alert",
-    short_help="Let an alert come through.",
-    epilog=f"{EXIT_CODES}\n\n\b\nExample:\n  cry-monitor test-alert --room nursery",
-)
+@_command("test-alert", "Let an alert come through.", "cry-monitor test-alert --room nursery")
 def rehearse(
     config: Config = None,
     overrides: Set = None,
@@ -340,6 +290,44 @@ def rehearse(
     carry_out(verb, config, overrides)
 
 
+@_command(
+    "forget", "Erase what is kept of a room.", "sudo -u cry-monitor cry-monitor forget --room nursery --before 30d"
+)
+def forget(
+    config: Config = None,
+    overrides: Set = None,
+    *,
+    room: Annotated[
+        str,
+        typer.Option("--room", metavar="ID", callback=_room, show_default=False, help="The room, configured or not."),
+    ],
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            "--before",
+            metavar="TIME",
+            parser=_time,
+            show_default=False,
+            help=f"Erase only what was over before: {TIMES}.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal nobody can be asked.")] = False,
+) -> None:
+    """Erase a room's episodes, events, alerts, feedback, care and lines of the alert log, and clear its topics.
+
+    The service must be stopped. No byte of it stays in the files of the service; older copies of the history (made at
+    an upgrade, or set aside as damaged) go whole, with all rooms in them, whatever --before says. Settings of a room
+    that is configured stay: they are no record of a child. What Home Assistant and your backups keep is theirs: see
+    docs/service.md.
+
+    Shows what there is, and asks. Run it as the user of the service. Exit code 1 where something is left, such as the
+    topics of a broker that is away: run it again then.
+    """
+    if not (yes or sys.stdin.isatty()):
+        raise typer.BadParameter("there is no terminal to ask on; add --yes to erase unasked", param_hint="--yes")
+    _carry_out("forget", config, overrides, room=room, before=before, ask=None if yes else _ask)
+
+
 def main() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     # A file's name need not be text that the terminal can show; it must not end a `replay` of a thousand others.
@@ -350,11 +338,23 @@ def main() -> NoReturn:
     raise SystemExit(0)
 
 
+def _carry_out(
+    name: str, config: Path | None, overrides: list[str] | None, *, log_to_stderr: bool = True, **options: object
+) -> NoReturn:
+    """Carry out the verb of this name: the function in the file of that name, imported now, as no other is."""
+
+    def verb(loaded: "Loaded") -> int:
+        code: int = getattr(importlib.import_module(f"monitor.verbs.{name}"), name)(loaded, **options)
+        return code
+
+    carry_out(verb, config, overrides, log_to_stderr=log_to_stderr)
+
+
 def carry_out(
     verb: Callable[["Loaded"], int], config: Path | None, overrides: list[str] | None, *, log_to_stderr: bool = True
 ) -> NoReturn:
     """Load the configuration, run the verb, and end with its exit code or that of what it raised."""
-    from monitor.config import load_config  # noqa: PLC0415 - a third of a second that --help need not wait for
+    from monitor.config import load_config, tell_exposed  # noqa: PLC0415 - a third of a second that --help need not wait for
     from monitor.service import configure_logging, redact  # noqa: PLC0415 - the same
 
     secrets: tuple[str, ...] = ()
@@ -363,6 +363,7 @@ def carry_out(
         secrets = loaded.config.secrets
         if log_to_stderr:
             configure_logging(loaded.config.log.level, sys.stderr, loaded.config.node.id, secrets=secrets)
+            tell_exposed(loaded)
         code = verb(loaded)
         print(end="", flush=True)  # noqa: T201 - here, not at the interpreter's end; nothing where stdout is closed
     except MonitorError as error:

@@ -56,3 +56,7 @@ class DeliveryError(MonitorError):
 
 class StoreError(MonitorError):
     """The history cannot be read or written; alerts still go out."""
+
+
+class StoreDamagedError(StoreError):
+    """The history's file is damaged, or no longer the one that was opened: it is opened anew, at once."""

@@ -20,7 +20,7 @@ Samples = NDArray[np.int16]
 
 Gate = Literal["open", "closed", "probe"]
 EndedBy = Literal["quiet", "source_lost", "source_ended", "disabled", "stopped", "interrupted"]
-EventType = Literal["cry_started", "cry_ongoing", "cry_ended", "alert", "acknowledged"]
+EventType = Literal["cry_started", "cry_ongoing", "cry_ended", "alert", "acknowledged", "drill_passed", "drill_failed"]
 SourceStatus = Literal["opening", "ok", "lost", "ended", "disabled", "muted", "flat", "stopped"]
 Problem = Literal[
     "ok",
@@ -35,7 +35,7 @@ Problem = Literal[
     "store",
 ]
 SettingName = Literal["enabled", "sensitivity", "alert_after", "snooze"]
-ActionName = Literal["acknowledge", "feedback", "test_alert", "fed", "slept", "changed"]
+ActionName = Literal["acknowledge", "feedback", "test_alert", "drill", "fed", "slept", "changed"]
 AlertCause = Literal["first", "repeat", "hard_limit", "test"]
 HeldBy = Literal["snooze", "acknowledged", "not_a_cry"]
 Sensitivity = Literal["low", "normal", "high"]
@@ -97,7 +97,8 @@ class Score:
 class Event:
     """One line of a cry's story, from detect to publish; see `docs/mqtt.md` for what each field means to a reader.
 
-    `at_s` and `started_s` are positions in the source, `at` and `started_at` the same instants in UTC.
+    `at_s` and `started_s` are positions in the source, `at` and `started_at` the same instants in UTC. Of no cry
+    (`episode_id` None) are a test and a drill's result; `snr_db` and `delay_s` are of the latter alone.
     """
 
     event_type: EventType
@@ -120,6 +121,8 @@ class Event:
     cause: AlertCause | None = None
     by: str | None = None
     test: bool = False
+    snr_db: float | None = None
+    delay_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,7 @@ class Command:
     Attributes:
         setting: A setting to change, or something to do.
         value: `enabled` ON or OFF; `sensitivity`; `alert_after` whole seconds; `snooze` whole minutes, 0 ends it;
-            `acknowledge` who, or nothing; `feedback` a category or `not_a_cry`; nothing for `test_alert`.
+            `acknowledge` who, or nothing; `feedback` a category or `not_a_cry`; nothing for `test_alert` and `drill`.
         episode_id: Of `feedback`: which cry is meant; None: the running, else the latest one.
         at: Of `fed`, `slept` and `changed`: when it was, UTC.
     """

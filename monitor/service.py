@@ -1,6 +1,7 @@
 """What we owe the host: one kind of log line, and a word to the service manager."""
 
 import functools
+import json
 import logging
 import math
 import numbers
@@ -45,7 +46,7 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
 
 @functools.cache
 def _patterns(secrets: tuple[str, ...]) -> list[re.Pattern[str]]:
-    """What to look for: each secret as it is, and as Python quotes it in an exception, from the longest down."""
+    """What to look for: each secret as it is and as Python or JSON quotes it, however often, from the longest down."""
     forms = {
         form
         for secret in filter(None, secrets)
@@ -54,10 +55,19 @@ def _patterns(secrets: tuple[str, ...]) -> list[re.Pattern[str]]:
             repr(secret)[1:-1],
             ascii(secret)[1:-1],
             repr(secret.encode(errors="backslashreplace"))[2:-1],
+            json.dumps(secret)[1:-1],
         )
     }
-    exact = [(form, re.escape(form)) for form in sorted(forms, key=len, reverse=True)]
+    exact = [(form, _however_quoted(form)) for form in sorted(forms, key=len, reverse=True)]
     return [re.compile(word if len(form) >= SHORT else rf"(?<!\w){word}(?!\w)") for form, word in exact]
+
+
+def _however_quoted(form: str) -> str:
+    """A pattern for `form`; the error of an error quotes what is quoted, and each time backslashes are added."""
+    return "".join(
+        r"\\+" if part.startswith("\\") else rf"\\*{part}" if part in ('"', "'") else re.escape(part)
+        for part in re.split(r"(\\+|[\"'])", form)
+    )
 
 
 def configure_logging(level: str, stream: TextIO, node: str, secrets: Sequence[str] = ()) -> None:

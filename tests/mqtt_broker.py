@@ -119,6 +119,11 @@ class Mosquitto:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    @property
+    def log(self) -> str:
+        """What it has logged: who came, and who went and why."""
+        return self._log.read_text()
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -158,18 +163,25 @@ class Received:
 class Recorder:
     """Subscribes to everything and keeps it in the order in which it came. Close it."""
 
-    def __init__(self, port: int, topic: str = "#", *, user: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, port: int, topic: str = "#", *, user: tuple[str, str] | None = None, session: str | None = None
+    ) -> None:
+        """Connect and subscribe; with a `session` the broker keeps for it what comes while it is away."""
         self._changed = threading.Condition()
         self._received: list[Received] = []
         self._ready = False
         self._topic = topic
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5, reconnect_on_failure=False)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, client_id=session or "", protocol=MQTTv5, reconnect_on_failure=False
+        )
         if user is not None:
             self._client.username_pw_set(*user)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
-        self._client.connect("127.0.0.1", port)
+        kept = properties()
+        kept.SessionExpiryInterval = 0 if session is None else 3600
+        self._client.connect("127.0.0.1", port, clean_start=session is None, properties=kept)
         self._client.loop_start()
         with self._changed:
             assert self._changed.wait_for(lambda: self._ready, DEADLINE_S), "the recorder could not subscribe"

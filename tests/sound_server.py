@@ -142,3 +142,14 @@ def sounding(server: SoundServer) -> Iterator[SoundServer]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def playing(sounds: SoundServer, room: str, sound: Samples) -> Iterator[None]:
+    """Play into a room until left."""
+    player = sounds.play(room, sound)
+    try:
+        yield
+    finally:
+        player.kill()
+        player.wait()

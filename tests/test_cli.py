@@ -15,7 +15,8 @@ from monitor.cli import carry_out
 from monitor.config import Loaded
 from monitor.errors import ModelError, MonitorError, SourceError
 
-VERBS = ["run", "demo", "replay", "score", "check-config", "list-devices", "history", "doctor", "test-alert"]
+VERBS = ["run", "demo", "replay", "score", "check-config", "list-devices", "history", "doctor", "test-alert", "forget"]
+NEEDED = {"replay": ["a.wav"], "score": ["a.wav"], "forget": ["--room", "nursery", "--yes"]}
 HEAVY = ["numpy", "tensorflow", "ai_edge_litert", "paho", "sounddevice", "soundfile", "webrtcvad", "sqlite3", "amqtt"]
 
 
@@ -86,6 +87,7 @@ def test_version(repository: Path) -> None:
         [],
         ["no-such-command"],
         ["replay"],
+        ["forget", "--yes"],
         ["run", "--no-such-option"],
         ["check-config", "--set", "mqtt.port"],
         ["check-config", "--set", "=3"],
@@ -125,8 +127,8 @@ def test_bad_configuration_is_78(repository: Path, tmp_path: Path, text: str, pa
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_command_takes_config_and_set(repository: Path, verb: str) -> None:
     """Every command reads the named file and the values of --set before it does anything; faults in either are 78."""
-    files = ["a.wav"] if verb in ("replay", "score") else []
-    result = cry_monitor(repository, verb, *files, "--config", "absent.toml", "--set", "mqtt.port=0", "--set", "x.y=1")
+    needed = NEEDED.get(verb, [])
+    result = cry_monitor(repository, verb, *needed, "--config", "absent.toml", "--set", "mqtt.port=0", "--set", "x.y=1")
     assert result.returncode == 78
     for part in ["absent.toml", "mqtt.port", "x.y"]:
         assert part in result.stderr
@@ -273,6 +275,29 @@ def test_check_config_hides_secrets(repository: Path, tmp_path: Path) -> None:
     assert result.returncode == 0
     assert 'password = "**********"' in result.stdout
     assert "hunter22" not in result.stdout + result.stderr
+
+
+def test_a_password_on_the_command_line_is_refused(repository: Path) -> None:
+    """`ps` shows it to every user of the machine: wrong usage, with where to put it; it is not repeated."""
+    result = cry_monitor(repository, "check-config", "--set", "mqtt.password=hunter22")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "CRY_MQTT__PASSWORD" in result.stderr
+    assert "hunter22" not in result.stderr
+
+
+def test_a_secret_that_others_can_read_is_a_warning(repository: Path, tmp_path: Path) -> None:
+    """It is said with the fix on standard error, and nothing is refused."""
+    password = tmp_path / "pw"
+    password.write_text("hunter22")
+    password.chmod(0o644)
+    result = cry_monitor(repository, "check-config", "--set", f"mqtt.password_file={password}")
+    assert result.returncode == 0
+    told = json.loads(result.stderr)
+    assert (told["event"], told["key"], told["level"]) == ("secret_exposed", "mqtt.password_file", "warning")
+    assert told["fix"] == f"chmod 600 {password}"
+    assert "0644" in told["err"]
+    password.chmod(0o600)
+    assert cry_monitor(repository, "check-config", "--set", f"mqtt.password_file={password}").stderr == ""
 
 
 def test_check_config_in_a_terminal_without_unicode(repository: Path) -> None:

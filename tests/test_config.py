@@ -1,3 +1,4 @@
+import os
 import re
 import tempfile
 import tomllib
@@ -426,6 +427,43 @@ def test_password_of_the_later_layer_wins(write: Write, tmp_path: Path) -> None:
     assert load_config(by_word, ["mqtt.password_file=pw"], {}).config.secrets == ("from the file",)
     both = write("mqtt.password = 'word'\nmqtt.password_file = 'pw'")
     assert "stands beside mqtt.password_file" in only_problem(both)
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "fix"),
+    [
+        ("me", "mine", 0o600, None),
+        ("me", "mine", 0o640, None),
+        ("me", "mine", 0o604, "600"),
+        ("me", "audio", 0o640, "600"),
+        ("root", "cry-monitor", 0o640, None),
+        ("root", "cry-monitor", 0o644, "640"),
+        ("root", "root", 0o440, None),
+        ("root", "root", 0o444, "600"),
+    ],
+)
+def test_a_file_that_others_can_read(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, group: str, mode: int, fix: str | None
+) -> None:
+    """A secret that others can read is told with the fix, wherever it stands; what root gives to one group is none."""
+    ids = {"root": 0, "me": 1000, "mine": 1000, "audio": 29, "cry-monitor": 998}
+    path = write("mqtt.password = 'hunter22'")
+    (tmp_path / "pw").write_text("hunter22")
+    real = Path.stat
+
+    def stat(self: Path, **how: bool) -> os.stat_result:
+        found = list(real(self, **how))
+        found[0], found[4], found[5] = 0o100000 | mode, ids[owner], ids[group]
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "getegid", lambda: 1000)
+    inline = load_config(path, [], {}).exposed
+    by_file = load_config(path, ["mqtt.password_file=pw"], {}).exposed
+    assert [found.fix for found in inline] == ([] if fix is None else [f"chmod {fix} {path}"])
+    assert [found.fix for found in by_file] == ([] if fix is None else [f"chmod {fix} {tmp_path / 'pw'}"])
+    assert [found.key for found in by_file] == ([] if fix is None else ["mqtt.password_file"])
+    assert load_config(path, [], {"CRY_MQTT__PASSWORD": "env"}).exposed == ()
 
 
 # Paths

@@ -167,6 +167,7 @@ def test_no_line_shows_a_secret(stream: io.StringIO) -> None:
     log = structlog.get_logger()
     log.info(secret, value=f"login {secret}", nested={secret: [secret, {"a": (secret,)}]}, url=url)
     log.info("an object", value=ValueError(secret), raw=secret.encode(), shown=[repr(secret), ascii(secret)])
+    log.info("an error of an error", twice=[repr(f"'{secret!r}'"), repr(json.dumps(repr(ValueError(secret))))])
     logging.getLogger("paho").info("password %s", secret)
     try:
         {"a": 1}[f"{secret} {url}"]

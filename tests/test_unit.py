@@ -116,6 +116,23 @@ def test_the_exposure_is_as_documented(analyze: str, guide: str, unit_file: Path
     assert asked.returncode == 0, asked.stdout[-200:]
 
 
+def test_a_credential_of_systemd_can_hold_the_password(
+    analyze: str, guide: str, unit_file: Path, tmp_path: Path
+) -> None:
+    """The two lines of docs/service.md are lines of a unit, and the second is a setting of ours."""
+    lines = re.findall(r"`(LoadCredential=[^`]+)`, `(Environment=[^`]+)`", guide)
+    assert len(lines) == 1
+    named, told = lines[0]
+    text = unit_file.read_text().replace("[Install]", f"[Service]\n{named}\n{told}\n\n[Install]")
+    assert not complaints(analyze, installed(text, tmp_path))
+    assert "LoadCredentail" in complaints(
+        analyze, installed(text.replace("LoadCredential", "LoadCredentail"), tmp_path)
+    )
+    (tmp_path / "mqtt-password").write_text("hunter22\n")
+    name, value = told.removeprefix("Environment=").replace("%d", str(tmp_path)).split("=")
+    assert load_config(environ={name: value}).config.secrets == ("hunter22",)
+
+
 # What the service does
 
 
@@ -163,6 +180,11 @@ def test_the_guide_installs_what_the_unit_names(guide: str, unit: dict[str, str]
     assert f"-m venv {program.removesuffix('/bin/cry-monitor')}\n" in guide
     assert re.search(rf"-g {user} -m 640 systemd/config\.example\.toml {config}$", guide, re.MULTILINE)
     assert f"runuser -u {user} -- env STATE_DIRECTORY={state} \\\n        {program} doctor --config {config}\n" in guide
+
+
+def test_what_it_writes_is_its_own(unit: dict[str, str]) -> None:
+    """Nobody else on the machine reads the folder, or a file in it, should the service ever forget to say so."""
+    assert (unit["StateDirectoryMode"], unit["UMask"]) == ("0700", "0077")
 
 
 # What the unit forbids

@@ -3,7 +3,7 @@
 `load_config` merges defaults < file < environment < command line; `Config` and its tables say what each key means.
 """
 
-from monitor.config.load import Loaded, load_config
+from monitor.config.load import Loaded, load_config, tell_exposed
 from monitor.config.models import (
     AlertConfig,
     Config,
@@ -34,4 +34,5 @@ __all__ = [
     "Sensitivity",
     "SourceKind",
     "load_config",
+    "tell_exposed",
 ]

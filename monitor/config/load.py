@@ -1,11 +1,12 @@
 """The four layers become one frozen `Config`; everything that is wrong with them is reported at once."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -13,7 +14,10 @@ from monitor.config import problems
 from monitor.config.keys import ROOM, KeyPath, all_keys, dotted, find, is_path
 from monitor.config.layers import Leaf, choose_file, read_environment, read_file, read_overrides
 from monitor.config.models import Config
+from monitor.config.secrecy import Exposed, exposed
 from monitor.errors import ConfigError
+
+log = structlog.get_logger()
 
 PASSWORD: KeyPath = ("mqtt", "password")
 PASSWORD_FILE: KeyPath = ("mqtt", "password_file")
@@ -31,11 +35,13 @@ class Loaded:
         config: The merged settings.
         layers: For every key path (`mqtt.port`): `default`, `file <path>`, `environment CRY_...` or `--set`.
         file: The file that was read; None where there was none.
+        exposed: Files with a secret in them that other users can read: worth a warning.
     """
 
     config: Config
     layers: Mapping[str, str]
     file: Path | None
+    exposed: tuple[Exposed, ...] = ()
 
 
 def load_config(
@@ -79,7 +85,13 @@ def load_config(
         found += _sentences(error, given, file_read=file_read)
     if found:
         raise ConfigError(found)
-    return Loaded(config, _layers(config, given), file)
+    return Loaded(config, _layers(config, given), file, tuple(_exposed(config, given, file)))
+
+
+def tell_exposed(loaded: Loaded) -> None:
+    """Log each file with a secret that other users can read; call it when logging is set up."""
+    for found in loaded.exposed:
+        log.warning("secret_exposed", key=found.key, file=str(found.file), err=found.fault, fix=found.fix)
 
 
 def _one_password(given: dict[KeyPath, Leaf]) -> list[str]:
@@ -145,6 +157,18 @@ def _read_password(values: dict[KeyPath, object], given: Mapping[KeyPath, Leaf])
         return []
     values.pop(PASSWORD, None)
     return [problems.unreadable(PASSWORD_FILE, given[PASSWORD_FILE], file, fault)]
+
+
+def _exposed(config: Config, given: Mapping[KeyPath, Leaf], file: Path | None) -> Iterator[Exposed]:
+    """Every file that holds a secret and that others can read."""
+    password = given.get(PASSWORD)
+    inline = file if password is not None and password.layer.startswith("file ") else None
+    holds = {dotted(PASSWORD): inline, dotted(PASSWORD_FILE): config.mqtt.password_file}
+    holds["mqtt.key_file"] = config.mqtt.key_file
+    for key, path in holds.items():
+        found = None if path is None else exposed(key, path)
+        if found is not None:
+            yield found
 
 
 def _nested(values: Mapping[KeyPath, object]) -> dict[str, Any]:

@@ -49,4 +49,5 @@ class Table(BaseModel):
         return value
 
 
-RoomId = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+ROOM_ID = r"^[a-z0-9_]{1,32}$"
+RoomId = Annotated[str, Field(pattern=ROOM_ID)]

@@ -126,7 +126,7 @@ class Alerts:
             case "feedback":
                 return self._answered(command, now)
             case "test_alert":
-                return [self._tracker.test_alert(replace(now, at=wall_at))]
+                return [self._tracker.of_no_cry("alert", replace(now, at=wall_at), cause="test")]
         return []
 
     def tick(self, now_s: float) -> list[Applied]:

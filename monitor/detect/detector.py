@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from monitor.detect.alerts import NEVER, AlertRule, Alerts
+from monitor.detect.drill import Drill, DrillIgnored
 from monitor.detect.episodes import EpisodeTracker, Moment, Rule
 from monitor.detect.model import Manifest, Model
 from monitor.detect.reasons import Judgement, Reasons
@@ -41,13 +42,14 @@ BATCH = 4
 the process 80 MB larger, for good; and sixteen windows in one take up to twice the time of four times four, as they no
 longer fit the processor's cache."""
 
-Said = Event | AlertHeld | Alerting | CauseJudged | ReasonHealth | GateMissed | Level | Applied
+Said = Event | AlertHeld | Alerting | CauseJudged | ReasonHealth | GateMissed | Level | Applied | DrillIgnored
 
 
 @dataclass(slots=True)
 class _Room:
     tracker: EpisodeTracker
     alerts: Alerts
+    drill: Drill
     scored_sample: int = 0
     held: Held | None = None
     level_due_s: float = LEVEL_EVERY_S
@@ -73,7 +75,7 @@ def ends_of(segment: Segment, after_sample: int, window: int, hop: int) -> list[
 
 
 class Detector:
-    """Scores what rooms send, in batches, tracks each room's episode and says its alerts. One thread uses it.
+    """Scores what rooms send, in batches, tracks each room's episode, says its alerts, holds its drills. One thread.
 
     Args:
         model: The cry model.
@@ -82,7 +84,7 @@ class Detector:
         reasons: Judges why it cries; None: every cause is `unsure`.
         alerts: When each room alerts; a room without a rule never does.
         snoozed_until: Rooms that an earlier run left snoozed, with the end, UTC, and the seconds asked for.
-        wall: UTC seconds: a snooze's end and a test are dated by it, since both may come without any segment.
+        wall: UTC seconds: a snooze's end, a test and a failed drill are dated by it, as they may come without sound.
     """
 
     def __init__(
@@ -107,7 +109,8 @@ class Detector:
             for room, sensitivity in rooms.items()
         )
         self._rooms = {
-            tracker.room: _Room(tracker, Alerts(tracker, alerts.get(tracker.room, NEVER))) for tracker in trackers
+            tracker.room: _Room(tracker, Alerts(tracker, alerts.get(tracker.room, NEVER)), Drill(tracker))
+            for tracker in trackers
         }
 
     def step(self, segments: Sequence[Segment | SourceLost], commands: Sequence[Command], now_s: float) -> list[Said]:
@@ -116,10 +119,12 @@ class Detector:
         Args:
             segments: What capture sent; may be empty, so that time goes on.
             commands: What to change or do first.
-            now_s: Monotonic seconds (offline: sample time); snoozes and the guard against a silent capture use it.
+            now_s: Monotonic seconds (offline: sample time); snoozes, drills and the guard against a silent capture use
+                it.
 
         Returns:
-            What is to be said, in order: of commands, of snoozes that end, of what was heard, of alerts that are due.
+            What is to be said, in order: of drills whose time is over, of commands, of snoozes that end, of what was
+            heard, of alerts that are due.
 
         Raises:
             InferenceError: The cry model failed. Nothing changed: the same call may be made again. A reason model
@@ -131,6 +136,8 @@ class Detector:
         for name, (until_at, asked_s) in self._snoozed_until.items():
             said += self._rooms[name].alerts.resume(until_at, asked_s, now_s, self._wall())
         self._snoozed_until.clear()
+        for room in self._rooms.values():
+            said += room.drill.tick(room.moment, now_s, self._wall())
         for command in commands:
             said += self._obey(command, now_s)
         for room in self._rooms.values():
@@ -142,13 +149,14 @@ class Detector:
                 room.held = None
                 room.moment = Moment(item.end_sample, item.at, room.moment.level_dbfs)
                 room.newest_score = None
-                said += room.alerts.follow(room.tracker.close(item.ended_by, room.moment), room.moment)
+                said += self._told(room, room.tracker.close(item.ended_by, room.moment))
             else:
+                room.drill.hear(item, now_s)
                 scores, room.held = scored.get(item.room, ((), room.held))
                 said += self._hear(room, item, scores)
         for room in self._rooms.values():
             if room.heard_s is not None and now_s - room.heard_s >= UNHEARD_S:
-                said += room.alerts.follow(room.tracker.close("source_lost", room.moment), room.moment)
+                said += self._told(room, room.tracker.close("source_lost", room.moment))
         for room in self._rooms.values():
             said += room.alerts.due(room.moment)
         return said
@@ -157,8 +165,13 @@ class Detector:
         """End every episode: the service stops."""
         said: list[Said] = []
         for room in self._rooms.values():
-            said += room.alerts.follow(room.tracker.close("stopped", room.moment), room.moment)
+            said += self._told(room, room.tracker.close("stopped", room.moment))
         return said
+
+    @staticmethod
+    def _told(room: _Room, said: Sequence[Said]) -> list[Said]:
+        """Return what is told of what a tracker said: a drill may withhold a cry, and alerts follow what is told."""
+        return [*room.alerts.follow(room.drill.follow(said, room.moment), room.moment)]
 
     def _plan(self, segment: Segment) -> Plan | None:
         manifest, room = self._model.manifest, self._rooms[segment.room]
@@ -199,7 +212,7 @@ class Detector:
         if segment.at_s >= room.level_due_s:
             room.level_due_s = (segment.at_s // LEVEL_EVERY_S + 1) * LEVEL_EVERY_S
             said.append(Level(segment.room, segment.level_dbfs, segment.gate, room.newest_score, segment.at))
-        return room.alerts.follow(said, room.moment)
+        return self._told(room, said)
 
     def _judge(self, room: _Room, segment: Segment) -> list[Said]:
         """Judge the cause by the segment's newest window, where that is due and the window holds some of the cry."""
@@ -222,6 +235,8 @@ class Detector:
 
     def _obey(self, command: Command, now_s: float) -> Sequence[Said]:
         room = self._rooms[command.room]
+        if command.setting == "drill":
+            return room.drill.begin(room.moment, now_s)
         if command.setting != "sensitivity":
             return room.alerts.obey(command, room.moment, now_s, self._wall())
         sensitivity = cast("Sensitivity", command.value)  # parsed at the door

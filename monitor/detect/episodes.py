@@ -161,10 +161,18 @@ class EpisodeTracker:
         episode = self._episode
         return [] if episode is None else [self._event("acknowledged", episode, now, self._confidence, by=by)]
 
-    def test_alert(self, now: Moment) -> Event:
-        """Return an alert of no cry at all."""
+    def of_no_cry(
+        self,
+        kind: EventType,
+        now: Moment,
+        *,
+        cause: AlertCause | None = None,
+        snr_db: float | None = None,
+        delay_s: float | None = None,
+    ) -> Event:
+        """Return an event of no cry at all: somebody asked for it."""
         return Event(
-            event_type="alert",
+            event_type=kind,
             event_id=self._new_id(),
             episode_id=None,
             room=self.room,
@@ -178,8 +186,10 @@ class EpisodeTracker:
             mean=0.0,
             level_dbfs=now.level_dbfs,
             model=self._model,
-            cause="test",
+            cause=cause,
             test=True,
+            snr_db=snr_db,
+            delay_s=delay_s,
         )
 
     def _start_if_enough(self, now: Moment) -> list[Event]:

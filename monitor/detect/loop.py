@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from monitor.detect.detector import Detector, Said
+from monitor.detect.drill import DrillIgnored
 from monitor.errors import InferenceError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.records import AlertHeld, Command, Event, GateMissed, ReasonHealth, Segment, SourceLost
@@ -18,6 +19,10 @@ FAILURES = 5
 
 EVERY = 100
 """A failed reason model is a WARNING the first time, and then each 100th."""
+
+_DRILL_FIX = (
+    "see that the speaker plays, and that the microphone is plugged in and reaches the cot; then cry-monitor doctor"
+)
 
 
 class Detect:
@@ -86,6 +91,9 @@ class Detect:
                     log.info("gate_missed", room=record.room, score=round(record.score, 3))
                     self._gates[record.room].put(record)
                     continue
+                case DrillIgnored():
+                    log.warning("drill_ignored", room=record.room, err=record.why, fix="ask again when it is over")
+                    continue
                 case Event():
                     _log_event(record)
                 case AlertHeld():
@@ -123,6 +131,8 @@ def _log_event(event: Event) -> None:
     elif event.event_type == "acknowledged":
         crying_s = round(event.duration_s, 1)
         log.info("acknowledged", room=event.room, episode_id=event.episode_id, by=event.by, crying_s=crying_s)
+    elif event.event_type in ("drill_passed", "drill_failed"):
+        _log_drill(event)
     else:
         # A cry is exactly one line of the log: its end and its middle are published, and in the history.
         say = log.info if event.event_type == "cry_started" else log.debug
@@ -134,6 +144,16 @@ def _log_event(event: Event) -> None:
             level_dbfs=round(event.level_dbfs, 1),
             duration_s=round(event.duration_s, 1),
         )
+
+
+def _log_drill(event: Event) -> None:
+    snr_db = None if event.snr_db is None else round(event.snr_db, 1)
+    heard = {"level_dbfs": None if snr_db is None else round(event.level_dbfs, 1), "snr_db": snr_db}
+    if event.delay_s is not None:
+        log.info("drill_passed", room=event.room, **heard, delay_s=round(event.delay_s, 1))
+        return
+    err = "no cry was recognised" if snr_db is not None else "nothing was heard at all"
+    log.warning("drill_failed", room=event.room, **heard, err=err, fix=_DRILL_FIX)
 
 
 def _log_reason_health(health: ReasonHealth) -> None:

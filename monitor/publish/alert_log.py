@@ -1,7 +1,10 @@
 """A JSON line for every alert, sent or held back, in a file of its own. One that cannot be written stops none."""
 
+import json
 import os
+import stat
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +21,10 @@ _FIX: Final = "see that the folder is there and can be written, and the disk is 
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 """Appended, so that others may write or empty it beside us; not waited for, should it be a pipe without a reader."""
+
+
+_SENT: Final = "alert"
+_HELD: Final = "alert_held"
 
 
 class AlertLog:
@@ -87,6 +94,67 @@ class AlertLog:
         return os.path.samestat(there, os.fstat(self._file if self._file is not None else -1))
 
 
+def count_lines(path: Path, room: str, before_at: float | None) -> int:
+    """Return how many lines of the file are alerts of the room, from before `before_at` (UTC seconds; None: all).
+
+    A file that is absent, or none on a disk (a pipe), has none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(_is_of(line, room, before_at) for line in file)
+
+
+def drop_lines(path: Path, room: str, before_at: float | None) -> int:
+    """Write the file anew without those lines; return how many went. What is no line of ours stays, byte for byte.
+
+    The old file stands until the new one is on the disk. Owner and mode stay as they are.
+
+    Raises:
+        OSError: It cannot be written anew.
+    """
+    if not count_lines(path, room, before_at):
+        return 0
+    path = path.resolve()  # a link stays one
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with path.open("rb") as old, os.fdopen(handle, "wb") as new:
+            owned = os.fstat(old.fileno())
+            os.fchown(handle, owned.st_uid, owned.st_gid)
+            os.fchmod(handle, stat.S_IMODE(owned.st_mode))
+            dropped = 0
+            for line in old:
+                if _is_of(line, room, before_at):
+                    dropped += 1
+                else:
+                    new.write(line)
+            new.flush()
+            os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)  # a power cut does not bring the old one back
+    finally:
+        os.close(folder)
+    return dropped
+
+
+def _is_of(line: bytes, room: str, before_at: float | None) -> bool:
+    try:
+        told = json.loads(line)
+        if told["room"] != room or told["event"] not in (_SENT, _HELD):
+            return False
+        return before_at is None or datetime.fromisoformat(told["ts"]).timestamp() < before_at
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return False
+
+
 def _line(record: Event | AlertHeld) -> dict[str, object]:
     held = record if isinstance(record, AlertHeld) else None
     sent = record if isinstance(record, Event) else None
@@ -97,7 +165,7 @@ def _line(record: Event | AlertHeld) -> dict[str, object]:
         "ts": time_of(record.at),
         "room": record.room,
         "episode_id": record.episode_id,
-        "event": "alert_held" if held else "alert",
+        "event": _HELD if held else _SENT,
         "cause": record.cause,
         "due": held.due if held else None,
         "crying_s": None if crying_s is None else round(crying_s, 2),

@@ -6,6 +6,9 @@ from typing import Final
 SHORT_CONNECTION_S: Final = 30.0
 """A connection that ends sooner was no success: two services with one client id throw each other out in turn."""
 
+FIGHT: Final = 2
+"""So many short connections in a row are a fight over a client id."""
+
 LONGEST_S: Final = 60.0
 _FIRST_S: Final = 1.0
 _LAST_S: Final = 8.0
@@ -25,6 +28,6 @@ def next_delay_s(
         uniform: Chooses between two numbers, as `random.uniform` does: jitter, so that a house full of clients does
             not come back to a restarted broker in step.
     """
-    if refused or short_in_a_row > 1:
+    if refused or short_in_a_row >= FIGHT:
         return LONGEST_S
     return uniform(_FIRST_S, min(_LAST_S, _FIRST_S * 2 ** min(max(failures, 1), 10)))

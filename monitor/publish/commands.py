@@ -157,6 +157,7 @@ class Commands:
                     _acknowledge, f"{_PRESS_FIX}, or a person's name of at most {NAME_AT_MOST} characters"
                 ),
                 "test_alert": _Topic(partial(_press, "test_alert"), _PRESS_FIX),
+                "drill": _Topic(partial(_press, "drill"), _PRESS_FIX),
                 "care/fed": _Topic(partial(_care, "fed"), _CARE_FIX),
                 "care/slept": _Topic(partial(_care, "slept"), _CARE_FIX),
                 "care/changed": _Topic(partial(_care, "changed"), _CARE_FIX),

@@ -51,7 +51,7 @@ _LEVEL: Final[Options] = {**_MEASURED, "unit_of_measurement": "dBFS", "icon": "m
 EVER: Final = frozenset(
     {
         *("enabled", "sensitivity", "alert_after", "snooze_15", "snooze_30", "snooze_60", "snooze_off"),
-        *("snoozed_until", "on_my_way", "false_alarm", "feedback", *CARE, "hearing", "problem", "test_alert"),
+        *("snoozed_until", "on_my_way", "false_alarm", "feedback", *CARE, "hearing", "problem", "test_alert", "drill"),
     }
 )
 """Components that are there while the service is: what matters most when the microphone is gone."""
@@ -91,6 +91,7 @@ def of_a_room(base: str, node: str, room: str, categories: Sequence[str]) -> Com
         _entity("hearing", "binary_sensor", "Hearing", _read(state, "hearing"), _FRESH, _DIAGNOSTIC, _CONNECTED),
         _entity("problem", "sensor", "Problem", _read(state, "problem"), _FRESH, _DIAGNOSTIC, _PROBLEMS),
         _button("test_alert", "Test alert", f"{topic}/test_alert") | {**_DIAGNOSTIC},
+        _button("drill", "Bedtime drill", f"{topic}/drill", icon="mdi:ear-hearing") | {**_DIAGNOSTIC},
         _entity("level", "sensor", "Level", _read(f"{topic}/level", "dbfs"), _HIDDEN, _LEVEL, _SOON),
         _entity("noise_floor", "sensor", "Noise floor", _read(f"{base}/health", floor), _HIDDEN, _LEVEL, _FRESH),
         _entity("confidence", "sensor", "Confidence", _read(state, "confidence"), _HIDDEN, _MEASURED, _FRESH),

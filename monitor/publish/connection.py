@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from monitor.errors import DeliveryError
-from monitor.publish.backoff import SHORT_CONNECTION_S, next_delay_s
+from monitor.publish.backoff import FIGHT, SHORT_CONNECTION_S, next_delay_s
 from monitor.publish.broker import Broker
 from monitor.publish.messages import Message
 from monitor.publish.mqtt import Link
@@ -24,7 +24,7 @@ ABANDONED_AT_MOST: Final = 4
 """Tries given up whose thread still hangs in a look-up; with so many no other is begun, or they would pile up."""
 
 EVERY: Final = 100
-"""A failure is a WARNING the first time, and then each 100th."""
+"""A failure is a WARNING the first time, each of its kind once until a connection stands, and then each 100th."""
 
 
 class Connection:
@@ -55,6 +55,7 @@ class Connection:
         self._next_try_s = float("-inf")
         self._failures = 0
         self._short_in_a_row = 0
+        self._said: set[tuple[str, bool]] = set()
         self._abandoned: list[Link] = []
 
     def wait_s(self, longest_s: float) -> float:
@@ -94,7 +95,8 @@ class Connection:
         try:
             self._link = Link(self._number, self._broker, self._will, self._report, self._clock)
         except DeliveryError as error:
-            self._failed(LinkDown(self._number, str(error), refused=True, connected_for_s=None))
+            fault = f"{error.subject}: {error.fault}"
+            self._failed(LinkDown(self._number, fault, refused=True, connected_for_s=None, fix=error.fix))
 
     def is_current(self, number: int) -> bool:
         """Return whether `number` is of the connection that we have, not of an earlier one."""
@@ -151,9 +153,11 @@ class Connection:
     def _failed(self, report: LinkDown) -> None:
         self.up = False
         if report.connected_for_s is not None:
-            self._failures = 0
             short = report.connected_for_s < SHORT_CONNECTION_S
             self._short_in_a_row = self._short_in_a_row + 1 if short else 0
+            if not short:
+                self._failures = 0
+                self._said.clear()
         self._failures += 1
         delay_s = next_delay_s(
             refused=report.refused,
@@ -162,21 +166,25 @@ class Connection:
             uniform=self._uniform,
         )
         self._next_try_s = self._clock() + delay_s
-        if self._failures % EVERY == 1:
+        # Another fault has another fix: a broker that is back, and now refuses us, is news.
+        fix = _fix(report)
+        news = (fix, self._short_in_a_row >= FIGHT)
+        if self._failures % EVERY == 1 or news not in self._said:
+            self._said.add(news)
             log.warning(
                 "mqtt_lost",
                 host=self._broker.host,
                 port=self._broker.port,
                 err=report.reason,
-                fix=_fix(report),
+                fix=fix,
                 failures=self._failures,
                 again_in_s=round(delay_s, 1),
             )
 
 
 def _fix(report: LinkDown) -> str:
-    if report.refused:
-        return "see mqtt.username, mqtt.password_file and mqtt.client_id; no two services may share a client id"
+    if report.fix:
+        return report.fix
     if report.connected_for_s is not None and report.connected_for_s < SHORT_CONNECTION_S:
         return "see that no other client has the same mqtt.client_id"
     return "it is tried again; messages wait"

@@ -1,7 +1,9 @@
 """Messages on their way to the broker: what waits, what is in flight, what came too late, and what was lost."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import structlog
 
@@ -11,8 +13,18 @@ from monitor.publish.history import History
 from monitor.publish.late import Ages, delivery
 from monitor.publish.messages import Message, Messages
 from monitor.publish.reports import Acked
+from monitor.records import Event
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An alert that a broker has: when it happened and when it was taken, monotonic."""
+
+    event: Event
+    happened_s: float
+    delivered_s: float
 
 
 class Delivery:
@@ -43,8 +55,9 @@ class Delivery:
         self._wall = wall
         self._outbox: Outbox[Message] = Outbox()
         self._sent: dict[int, int] = {}  # by the client's message id: the outbox's
+        self._alerts: dict[str, _Said] = {}  # by room: the newest that a broker has
         self._lost = 0
-        self._refused = 0
+        self._refused: Counter[str] = Counter()  # by topic; all of them are ours
 
     def __len__(self) -> int:
         return len(self._outbox)
@@ -85,19 +98,37 @@ class Delivery:
         self._sent.clear()
         self._outbox.requeue()
 
+    def alerts_since(self, since_s: float) -> list[Message]:
+        """Return of each room the newest alert that a broker took at `since_s` (monotonic) or later, to say it again.
+
+        It keeps its id and its age: the late rule holds for it as for any.
+        """
+        recent = [said for said in self._alerts.values() if said.delivered_s >= since_s]
+        for said in recent:
+            self.ages.happened(said.event.event_id, said.happened_s)
+        return [self._messages.event(said.event) for said in recent]
+
     def acked(self, ack: Acked) -> None:
         """Take note that the broker has a message, or will not take it; an unknown id is no error."""
         message = self._outbox.ack(self._sent.pop(ack.mid, 0))
         if message is None:
             return
         if ack.refusal is not None:
-            self._refused += 1
-            if self._refused % EVERY == 1:
-                fix = "allow this topic in the broker's access list"
-                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=self._refused, fix=fix)
+            self._refused[message.topic] += 1
+            times = self._refused[message.topic]
+            if times % EVERY == 1:
+                fix = "allow this topic in the broker's access list, see docs/security.md"
+                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=times, fix=fix)
         elif message.event is not None:
-            self._history.delivered(message.event.event_id, self._wall(), self._clock())
+            self._delivered(message.event)
         self._forget(message)
+
+    def _delivered(self, event: Event) -> None:
+        now_s = self._clock()
+        self._history.delivered(event.event_id, self._wall(), now_s)
+        before = self._alerts.get(event.room)
+        if event.event_type == "alert" and not event.test and (before is None or before.event != event):
+            self._alerts[event.room] = _Said(event, now_s - self.ages.age_s(event.event_id, now_s), now_s)
 
     def _by_the_late_rule(self, message: Message) -> Message | None:
         """Return what to send: a late event says so, one that is too late is not sent at all."""

@@ -84,15 +84,17 @@ class Door:
                 self._hand_over(incoming.topic, command)
                 return []
 
-    def remember(self) -> None:
-        """Take up what was told before this start; it is said at the next connect."""
+    def remember(self) -> list[Message]:
+        """Take up what was told before this start, and return what says it; it is said at each connect, too."""
+        said: list[Message] = []
         for room in self._messages.rooms:  # else an answer to a cry of before would stand at the broker
-            self._picture.note(room, FEEDBACK, NONE)
+            said += self._picture.note(room, FEEDBACK, NONE)
         feedback, care = self._history.notes()
         for room, value in feedback.items():
-            self._picture.note(room, FEEDBACK, value)
+            said += self._picture.note(room, FEEDBACK, value)
         for (room, kind), at in care.items():
-            self._picture.note(room, f"care/{kind}", time_of(at))
+            said += self._picture.note(room, f"care/{kind}", time_of(at))
+        return said
 
     def _forget(self, room: str) -> list[Message]:
         log.info("room_cleared", room=room)

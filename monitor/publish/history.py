@@ -2,6 +2,10 @@
 
 A store that fails is `problem: store` and never keeps an alert back: what could not be written waits here and is tried
 again, at most once a second, so that a locked file (0.2 s for each write) cannot hold up a burst of events.
+
+A file that is damaged in use, or could not be opened at the start, is opened anew beside the work. What runs then wins
+over what such a file says: a room that hears must not be off after the next restart because of a row that nobody could
+read. The settings of now, the running episodes and the events that no broker has are put into it.
 """
 
 from collections import deque
@@ -10,8 +14,8 @@ from typing import Final, TypeVar
 
 import structlog
 
-from monitor.errors import StoreError
-from monitor.publish.interrupted import interrupted
+from monitor.errors import StoreDamagedError, StoreError
+from monitor.publish.ongoing import Ongoing
 from monitor.publish.store import Store
 from monitor.publish.tonight import Night
 from monitor.records import AlertHeld, Applied, CauseJudged, Event
@@ -24,8 +28,20 @@ EVERY: Final = 100
 UNREADABLE: Final = ""
 """An episode's id where it cannot be looked up; no episode has it."""
 
+REOPEN_S: Final = 10.0
+"""A file that cannot be opened is tried again so often, and one that was opened anew is not given up sooner."""
+
+CHECK_S: Final = 10.0
+"""How often the file's head is looked at."""
+
+WHOLE_EACH: Final = 30
+"""Each so many looks are at the whole of it."""
+
 _REST_S: Final = 1.0
 _WAITING_AT_MOST: Final = 1_000
+_AT_ONCE: Final = 200
+"""So many writes that waited are done in one go: an alert may wait behind them."""
+
 _FORGET_EVERY_S: Final = 86_400.0
 
 T = TypeVar("T")
@@ -39,18 +55,44 @@ class History:
         lost: Writes given up because 1 000 others waited.
     """
 
-    def __init__(self, store: Store | None, *, failing: bool, keep_days: float) -> None:
+    def __init__(
+        self, store: Store | None, *, failing: bool, keep_days: float, reopen: Callable[[], Store] | None = None
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            store: The open file; None: there is none, or it could not be opened.
+            failing: It should be there and could not be opened.
+            keep_days: How long it is kept.
+            reopen: Opens it anew, knowing the configuration (`Store.configure`); None: one that is lost stays so.
+        """
         self.failing = failing
         self.lost = 0
         self._store = store
+        self._reopen = reopen
         self._keep_days = keep_days
         self._waiting: deque[Callable[[Store], object]] = deque()
-        self._failures = 0
+        self._failures = 1 if failing else 0  # the first was told at the start
         self._rest_until_s = float("-inf")
+        self._open_at_s = float("-inf")
+        self._check_at_s = float("-inf")
+        self._looks = 0
         self._forget_at_s = float("-inf")
+        self._damaged = False
+        self._begun = False  # whether the open file has been told what runs
+        self._left = True  # whether it may hold events of an earlier run that were not taken up
+        self._last_left: str | None = None
+        self._found: list[Event] = []
+        self._ongoing = Ongoing(asks_settings=store is not None)
+
+    @property
+    def open(self) -> bool:
+        """Whether the file is open and has been told what runs."""
+        return self._begun
 
     def append(self, event: Event, now_s: float) -> None:
         """Write down an event. Blocks at most 0.2 s, as every call here; never raises."""
+        self._ongoing.happened(event)
         self._write(lambda store: store.append(event), now_s)
 
     def touch(self, episode_id: str, last_at: float, now_s: float) -> None:
@@ -64,14 +106,17 @@ class History:
 
     def delivered(self, event_id: str, at: float, now_s: float) -> None:
         """Note that the broker has the event."""
+        self._ongoing.settle(event_id)
         self._write(lambda store: store.mark_delivered(event_id, at), now_s)
 
     def expired(self, event_id: str, now_s: float) -> None:
         """Note that the event came too late to be sent."""
+        self._ongoing.settle(event_id)
         self._write(lambda store: store.mark_expired(event_id), now_s)
 
     def keep_setting(self, applied: Applied, now_s: float) -> None:
         """Keep a setting that its owner has taken over."""
+        self._ongoing.apply(applied)
         self._write(lambda store: store.write_setting(applied), now_s)
 
     def held(self, held: AlertHeld, now_s: float) -> None:
@@ -100,33 +145,37 @@ class History:
         """Return what is known of the night that began then; nothing where it cannot be read."""
         return self._read(lambda store: store.night(since_at), Night())
 
-    def recover(self, *, max_age_s: float, now_at: float) -> list[Event]:
-        """Close what an earlier run left open, and return all that no broker has yet, oldest first."""
-
-        def closed(store: Store) -> list[Event]:
-            for episode in store.open_episodes():
-                store.append(interrupted(episode))
-            return store.undelivered(max_age_s=max_age_s, now_at=now_at)
-
-        return self._read(closed, [])
+    def take_up(self, *, max_age_s: float, now_s: float, now_at: float) -> list[Event]:
+        """Return the next events that an earlier run left and no broker has, as they were written; at most 500."""
+        if self._begun and self._left and not self._waiting:
+            self._write(lambda store: self._find_left(store, max_age_s, now_at), now_s)
+        found, self._found = self._found, []
+        return found
 
     def tick(self, now_s: float, now_at: float) -> None:
-        """Try again what waits, and forget once a day what is older than it may be."""
+        """Try again what waits, look at the file, and forget once a day what is older than it may be."""
+        if self._store is None or self._damaged:
+            self._open_anew(now_s)
         if now_s >= self._forget_at_s and self._store is not None:
             self._forget_at_s = now_s + _FORGET_EVERY_S
             self._write(lambda store: store.forget_older_than(self._keep_days, now_at), now_s)
         self._drain(now_s)
+        if now_s >= self._check_at_s:
+            self._check_at_s = now_s + CHECK_S
+            self._looks += 1
+            self._read(lambda store: store.check(whole=self._looks % WHOLE_EACH == 0), None)
 
     def close(self, now_s: float) -> None:
         """Try a last time, and close the file."""
         self._rest_until_s = float("-inf")
-        self._drain(now_s)
+        for _ in range(_WAITING_AT_MOST // _AT_ONCE):
+            self._drain(now_s)
         if self._store is not None:
             self._store.close()
             self._store = None
 
     def _read(self, read: Callable[[Store], T], otherwise: T) -> T:
-        if self._store is None:
+        if self._store is None or self._damaged:
             return otherwise
         try:
             return read(self._store)
@@ -135,7 +184,7 @@ class History:
             return otherwise
 
     def _write(self, write: Callable[[Store], object], now_s: float) -> None:
-        if self._store is None:
+        if self._store is None and self._reopen is None:
             return
         if len(self._waiting) >= _WAITING_AT_MOST:
             self._waiting.popleft()
@@ -144,21 +193,50 @@ class History:
         self._drain(now_s)
 
     def _drain(self, now_s: float) -> None:
-        if self._store is None or now_s < self._rest_until_s:
+        if self._store is None or self._damaged or now_s < self._rest_until_s:
             return
         try:
-            while self._waiting:
+            if not self._begun:
+                self._ongoing.tell(self._store)
+                self._begun = True
+            for _ in range(min(len(self._waiting), _AT_ONCE)):
                 self._waiting[0](self._store)
                 self._waiting.popleft()
         except StoreError as error:
             self._rest_until_s = now_s + _REST_S
             self._failed(error)
             return
-        if self.failing:
+        if self.failing and not self._waiting:
             log.info("history_works_again", failures=self._failures, lost=self.lost)
             self.failing, self._failures = False, 0
 
+    def _open_anew(self, now_s: float) -> None:
+        """Give up the file that we have, and open what is there as at the start: a damaged one is set aside then."""
+        if self._reopen is None or now_s < self._open_at_s:
+            return
+        self._open_at_s = now_s + REOPEN_S
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        try:
+            self._store = self._reopen()
+        except StoreError as error:
+            self._failed(error)
+            return
+        self._damaged = self._begun = False
+        self._left, self._last_left = True, None
+        self._rest_until_s = float("-inf")
+        self._check_at_s = now_s + CHECK_S
+
+    def _find_left(self, store: Store, max_age_s: float, now_at: float) -> None:
+        found = store.undelivered(max_age_s=max_age_s, now_at=now_at, after=self._last_left)
+        self._left = bool(found)
+        if found:
+            self._last_left = found[-1].event_id
+        self._found += [event for event in found if self._ongoing.take_up(event)]
+
     def _failed(self, error: StoreError) -> None:
+        self._damaged = self._damaged or isinstance(error, StoreDamagedError)
         self.failing = True
         self._failures += 1
         if self._failures % EVERY == 1:

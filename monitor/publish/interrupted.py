@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 
 from monitor.publish.rows import At, Room, Seconds, Share
 from monitor.records import Event
+
+UNTOLD_AT_MOST_S: Final = 120.0
+"""An episode's `duration_s` is told each 60 s of sound: what the wall clock makes of it beyond that is a clock that was
+set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class OpenEpisode:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "OpenEpisode":
         """Return what a row of the history says; what it does not say is 0, and -inf dBFS."""
-        found: OpenEpisode = pydantic.TypeAdapter(cls).validate_python(
+        return _OPEN.validate_python(
             {
                 **row,
                 "peak": row["peak"] or 0.0,
@@ -41,12 +45,14 @@ class OpenEpisode:
                 "reasons": json.loads(row["reasons"]),
             }
         )
-        return found
+
+
+_OPEN = pydantic.TypeAdapter(OpenEpisode)
 
 
 def interrupted(episode: OpenEpisode) -> Event:
     """Return the `cry_ended` of an episode that this service died in: it ends when it was last heard of."""
-    lasted_s = max(0.0, episode.last_at - episode.started_at)
+    lasted_s = min(max(0.0, episode.last_at - episode.started_at), episode.duration_s + UNTOLD_AT_MOST_S)
     return Event(
         event_type="cry_ended",
         event_id=f"{episode.episode_id}-interrupted",  # the same again after another crash: still one event

@@ -17,7 +17,7 @@ from monitor.publish.discovery import Discovery
 from monitor.publish.door import Door
 from monitor.publish.glance import Glance
 from monitor.publish.history import History
-from monitor.publish.late import TOO_LATE_AFTER_S
+from monitor.publish.late import LATE_AFTER_S, TOO_LATE_AFTER_S
 from monitor.publish.messages import Messages
 from monitor.publish.picture import Picture, Record
 from monitor.publish.reports import Acked, Incoming, LinkDown, LinkUp, SubscriptionRefused
@@ -35,10 +35,11 @@ STOP_BUDGET_S: Final = 3.0
 BIRTH_AT_MOST_S: Final = 5.0
 """Home Assistant has begun: all of its devices answer, so each waits for a random part of this."""
 
+_ROOM_FOR_MORE: Final = 100
+"""With so few messages waiting, more of the events that an earlier run left are taken up."""
+
 _LONGEST_WAIT_S: Final = 0.5
-_READ_FIX: Final = (
-    "let this user read below our prefix, and Home Assistant's status; till then nobody can tell us anything"
-)
+_READ_FIX: Final = "allow it in the broker's access list, see docs/security.md; till then what others say there is lost"
 
 
 class Publisher:
@@ -62,6 +63,7 @@ class Publisher:
         deliver: Callable[[Command], bool],
         store: Store | None,
         history_failing: bool = False,
+        reopen: Callable[[], Store] | None = None,
         reason_failing: bool = False,
         keep_days: float = 90.0,
         categories: Sequence[str] = (),
@@ -83,6 +85,7 @@ class Publisher:
             deliver: Gives a valid command to its owner, without blocking; False: its inbox is full.
             store: The history; None for none. It is closed by `close`.
             history_failing: The history should be there and could not be opened: `problem` says `store`.
+            reopen: Opens the history anew (`History`); None: one that fails for good stays so.
             reason_failing: There is no reason model: `problem` says `reason_model`.
             keep_days: How long the history is kept.
             categories: The causes that the reason model can name: what `feedback` takes beside `not_a_cry`.
@@ -99,7 +102,7 @@ class Publisher:
         self._wall = wall
         self._picture = Picture(messages, settings, model_name=model_name, version=version, now=self._now())
         self._reason_failing = reason_failing
-        self._history = History(store, failing=history_failing, keep_days=keep_days)
+        self._history = History(store, failing=history_failing, keep_days=keep_days, reopen=reopen)
         self._alert_log = alert_log
         self._discovery = [] if discovery is None else discovery.messages()
         self._door = Door(
@@ -112,9 +115,11 @@ class Publisher:
         )
         self._uniform = uniform
         self._announce_at_s: float | None = None
+        self._born_s = 0.0
         self._night: object = None
         self._connection = Connection(broker, messages.status("offline"), reports.put, clock=clock, uniform=uniform)
-        self._recovered = False
+        self._begun = False
+        self._remembers = False
         self._subscribed = False
         self._delivery = Delivery(messages, self._connection, self._history, clock=clock, wall=wall)
 
@@ -125,9 +130,9 @@ class Publisher:
 
     def turn(self) -> None:
         """Take what was reported, and send what can be sent."""
-        if not self._recovered:
-            self._recovered = True
-            self._recover()
+        if not self._begun:
+            self._begun = True
+            self._begin()
         dead = self._connection.dead
         for report in self._reports.take_all(self._connection.wait_s(_LONGEST_WAIT_S)):
             self._take(report)
@@ -136,6 +141,7 @@ class Publisher:
             self._on_down(end)
         now = self._now()
         self._history.tick(now.monotonic_s, now.at)
+        self._take_up(now)
         self._turn_of_the_night(now)
         due = self._picture.tick(
             now,
@@ -176,16 +182,28 @@ class Publisher:
     def _now(self) -> Now:
         return Now(self._clock(), self._wall())
 
-    def _recover(self) -> None:
-        """Take up what an earlier run left: an episode without an end, events that no broker has."""
+    def _begin(self) -> None:
+        """Take up what an earlier run left, before anything new is said; a history that fails now is asked again."""
         now = self._now()
-        for event in self._history.recover(max_age_s=TOO_LATE_AFTER_S, now_at=now.at):
+        self._history.tick(now.monotonic_s, now.at)
+        self._take_up(now)
+        if not self._remembers:
+            self._door.remember()
+        self._turn_of_the_night(now)
+
+    def _take_up(self, now: Now) -> None:
+        """Take up an earlier run's notes, once, and the events that no broker has, as far as there is room for them."""
+        if self._history.open and not self._remembers:
+            self._remembers = True
+            self._delivery.put(self._door.remember())
+            self._night = None  # it is counted from the history
+        if len(self._delivery) > _ROOM_FOR_MORE:
+            return
+        for event in self._history.take_up(max_age_s=TOO_LATE_AFTER_S, now_s=now.monotonic_s, now_at=now.at):
             self._delivery.ages.happened(event.event_id, now.monotonic_s, age_s=now.at - event.at)
             self._delivery.put([self._messages.event(event)])
             if event.ended_by == "interrupted":
                 log.info("episode_interrupted", room=event.room, episode_id=event.episode_id)
-        self._door.remember()
-        self._turn_of_the_night(now)
 
     def _turn_of_the_night(self, now: Now) -> None:
         """Begin another night at noon, and where the clock was set; the history knows what has been of it."""
@@ -212,7 +230,7 @@ class Publisher:
             case Incoming() if self._connection.is_current(report.link):
                 self._on_incoming(report)
             case SubscriptionRefused() if self._connection.is_current(report.link):
-                log.warning("mqtt_subscription_refused", err=report.reason, fix=_READ_FIX)
+                log.warning("mqtt_subscription_refused", topic=report.topic_filter, err=report.reason, fix=_READ_FIX)
 
     def _on_record(self, record: Record) -> None:
         now = self._now()
@@ -249,11 +267,21 @@ class Publisher:
         self._delivery.came_up([*self._discovery, *first], last)
 
     def _announce_again(self, now: Now) -> None:
-        """Say all of it anew to a Home Assistant that has begun; what is in flight stays so, and is sent once."""
+        """Say all of it anew to a Home Assistant that has begun; what is in flight stays so, and is sent once.
+
+        It comes back to a broker later than we do, and what was said into that gap is lost there. So an alert that the
+        broker took shortly before, and that nobody has answered, is said again where the waiting events would stand.
+        """
         self._announce_at_s = None
         if self._connection.up:
             first, last = self._picture.announce(now, outbox=len(self._delivery))
-            self._delivery.put([*self._discovery, *first, *last])
+            alerts = [
+                message
+                for message in self._delivery.alerts_since(self._born_s - LATE_AFTER_S)
+                if message.event is not None
+                and message.event.episode_id == self._picture.alerting_episode(message.event.room)
+            ]
+            self._delivery.put([*self._discovery, *first, *alerts, *last])
 
     def _on_down(self, report: LinkDown) -> None:
         if self._connection.went_down(report):
@@ -264,6 +292,7 @@ class Publisher:
         now = self._now()
         if self._door.is_birth(incoming):
             self._announce_at_s = now.monotonic_s + self._uniform(0.0, BIRTH_AT_MOST_S)
+            self._born_s = now.monotonic_s
         self._delivery.put(self._door.take(incoming, now))
 
     def _send(self) -> None:

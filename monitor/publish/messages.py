@@ -153,7 +153,7 @@ class Messages:
 
     def event(self, event: Event, *, late: bool = False) -> Message:
         """One line of a cry's story; not retained: an old cry must never look like a new one."""
-        of_a_cry = event.episode_id is not None  # a test alert is of none
+        of_a_cry = event.episode_id is not None  # a test alert and a drill are of none
         payload = {
             "v": VERSION,
             "event_type": event.event_type,
@@ -175,6 +175,8 @@ class Messages:
             "test": event.test,
             "cause": event.cause,
             "by": event.by,
+            "snr_db": _number(event.snr_db, 1),
+            "delay_s": _number(event.delay_s, 1),
         }
         return Message(self.event_topic(event.room), to_json(payload), retain=False, qos=1, event=event)
 

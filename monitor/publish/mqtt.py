@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
 from monitor.publish.commands import PAYLOAD_CAP_BYTES
+from monitor.publish.diagnosis import Diagnosis, lasting, of_error, of_refusal
 from monitor.publish.messages import Message
 from monitor.publish.reports import Acked, Incoming, LinkDown, LinkReport, LinkUp, SubscriptionRefused
 
@@ -33,9 +34,6 @@ KEEPALIVE_S: Final = 15
 INCOMING: Final = 256
 """So many messages of others wait for the publish thread; more are dropped and counted, or a flood of them would push
 our own events out of its queue."""
-
-_BUSY: Final = frozenset({0x88, 0x89, 0x97, 0x9F})
-"""CONNACK codes of a broker that cannot have us now: unavailable, busy, quota, rate. All others are about us."""
 
 _TAKEN_OVER: Final = 0x8E
 
@@ -51,6 +49,7 @@ class Link:
         report: Callable[[LinkReport], None],
         clock: Callable[[], float] = time.monotonic,
         *,
+        wall: Callable[[], float] = time.time,
         cap_bytes: int = PAYLOAD_CAP_BYTES,
     ) -> None:
         """Begin to connect; `LinkUp` or `LinkDown` tells of it.
@@ -61,12 +60,14 @@ class Link:
             will: What the broker says when we are gone without a word.
             report: Takes the reports, in paho's thread; must not block.
             clock: Monotonic seconds.
+            wall: UTC seconds; a certificate that has expired is told with them.
             cap_bytes: So much of a payload is kept.
 
         Raises:
-            DeliveryError: The settings cannot even be tried: a certificate's file, or a host that no name can be.
+            DeliveryError: It cannot even be tried: a certificate's file, a host that no name can be, a machine that
+                gives no socket.
         """
-        self._ear = _Ear(number, report, clock, cap_bytes)
+        self._ear = _Ear(number, broker, report, clock, wall, cap_bytes)
         v5 = broker.protocol == "5"
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -90,6 +91,7 @@ class Link:
         self._client.on_publish = self._ear.on_publish
         self._client.on_subscribe = self._ear.on_subscribe
         self._client.on_message = self._ear.on_message
+        self._client.on_log = self._ear.on_log
         try:
             # What paho's look-up would raise in its own thread, where no callback tells of it.
             broker.host.encode("idna")
@@ -102,7 +104,11 @@ class Link:
             )
         except ValueError as error:  # UnicodeError is one
             raise DeliveryError("mqtt.host", f"{broker.host!r} is no host name: {error}", "correct it") from error
-        self._client.loop_start()
+        try:
+            self._client.loop_start()
+        except OSError as error:  # paho wakes its thread by two sockets of 127.0.0.1
+            fault = f"this machine gives no socket: {error}"
+            raise DeliveryError("mqtt", fault, "see that its loopback is up: ip link set lo up") from error
 
     @property
     def ended(self) -> bool:
@@ -119,9 +125,12 @@ class Link:
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
-        """Ask for what matches `filters`, QoS 1; `SubscriptionRefused` tells if the broker will not."""
-        for topic_filter in filters:
-            self._client.subscribe(topic_filter, 1)
+        """Ask for what matches `filters`, QoS 1; `SubscriptionRefused` tells of each that the broker will not.
+
+        Once in the life of a connection: the answer names no filter, and is matched by the order.
+        """
+        self._ear.filters = filters
+        self._client.subscribe([(topic_filter, 1) for topic_filter in filters])
 
     def took_incoming(self) -> None:
         """Say that one `Incoming` waits no more."""
@@ -156,19 +165,27 @@ class _Ear:
     """Runs in paho's thread: enqueues what happened, and nothing else."""
 
     def __init__(
-        self, number: int, report: Callable[[LinkReport], None], clock: Callable[[], float], cap_bytes: int
+        self,
+        number: int,
+        broker: Broker,
+        report: Callable[[LinkReport], None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        cap_bytes: int,
     ) -> None:
         self.thread: threading.Thread | None = None
         self.unwanted = False
+        self.filters: tuple[str, ...] = ()
         self.room = threading.Semaphore(INCOMING)
         self._dropped = 0
         self._cap_bytes = cap_bytes
         self._number = number
+        self._broker = broker
         self._report = report
         self._clock = clock
+        self._wall = wall
         self._up_s: float | None = None
-        self._refusal: str | None = None
-        self._refused = False
+        self._diagnosis: Diagnosis | None = None
         self._told = False
 
     def on_pre_connect(self, _client: Client, _userdata: object) -> None:
@@ -183,8 +200,7 @@ class _Ear:
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._refusal = str(reason)
-            self._refused = reason.value not in _BUSY
+            self._diagnosis = of_refusal(reason.value, str(reason), self._broker)
         elif self.unwanted:  # given up while its name was looked up
             client.disconnect()
         else:
@@ -193,8 +209,8 @@ class _Ear:
 
     def on_connect_fail(self, client: Client, _userdata: object) -> None:
         # paho calls this from its `except OSError`, and says the reason to nobody.
-        error = sys.exception()
-        self._tell_down(str(error) or type(error).__name__)
+        self._take_note(sys.exception())
+        self._tell_down("it failed without a reason")
         # Else its thread would wait and try again: `reconnect_on_failure` is not asked before the first connection.
         client.disconnect()
 
@@ -207,10 +223,14 @@ class _Ear:
         _properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
-            self._refused = True
-            self._tell_down("another client has connected with our client id")
-        else:
-            self._tell_down(self._refusal or str(reason))
+            fault = "another client has connected with our client id"
+            self._diagnosis = lasting(fault, "set another mqtt.client_id: no two services may share one")
+        self._tell_down(str(reason))
+
+    def on_log(self, _client: Client, _userdata: object, level: int, _text: str) -> None:
+        # paho says in its log alone why it could not read: a broker's alert that wants a certificate comes here.
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._take_note(sys.exception())
 
     def on_publish(
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties | None
@@ -220,9 +240,9 @@ class _Ear:
     def on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        refusals = [str(reason) for reason in reasons if reason.is_failure]
-        if refusals:
-            self._report(SubscriptionRefused(self._number, ", ".join(refusals)))
+        for topic_filter, reason in zip(self.filters, reasons, strict=False):
+            if reason.is_failure:
+                self._report(SubscriptionRefused(self._number, topic_filter, str(reason)))
 
     def on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
@@ -236,12 +256,17 @@ class _Ear:
         dropped, self._dropped = self._dropped, 0
         self._report(Incoming(self._number, topic, payload, len(message.payload), message.retain, dropped))
 
-    def _tell_down(self, reason: str) -> None:
+    def _take_note(self, error: BaseException | None) -> None:
+        if isinstance(error, OSError) and self._diagnosis is None:
+            up = self._up_s is not None
+            self._diagnosis = of_error(error, self._broker, connected=up, now_at=self._wall())
+
+    def _tell_down(self, otherwise: str) -> None:
         if not self._told:
             self._told = True
-            up_s = self._up_s
-            connected_for_s = None if up_s is None else self._clock() - up_s
-            self._report(LinkDown(self._number, reason, self._refused, connected_for_s))
+            found = self._diagnosis or Diagnosis(otherwise)
+            connected_for_s = None if self._up_s is None else self._clock() - self._up_s
+            self._report(LinkDown(self._number, found.fault, found.lasting, connected_for_s, found.fix))
 
 
 def _session_ends_with_us() -> Properties:

@@ -163,6 +163,11 @@ class Picture:
         known = self._rooms.get(room)
         return None if known is None or known.episode is None else known.episode.episode_id
 
+    def alerting_episode(self, room: str) -> str | None:
+        """Return the id of the room's running episode while its alert is on: nobody has answered it."""
+        known = self._rooms.get(room)
+        return self.running_episode(room) if known is not None and known.alerting else None
+
     def latest_episode(self, room: str) -> str | None:
         """Return the id of the room's running, else of its latest episode since the start."""
         known = self._rooms.get(room)

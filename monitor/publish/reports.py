@@ -19,14 +19,17 @@ class LinkDown:
 
     Attributes:
         reason: Why, for a reader.
-        refused: The broker will not have us: a wrong password, or another client with our id. Trying soon is useless.
+        refused: Only a person can mend it: a wrong password, an unknown CA, another client with our id. Trying soon
+            is useless.
         connected_for_s: How long it stood; None where it never did.
+        fix: What the reader can do; empty where nobody knows.
     """
 
     link: int
     reason: str
     refused: bool
     connected_for_s: float | None
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,10 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRefused:
-    """The broker will not tell us what others say: settings cannot be changed over MQTT."""
+    """The broker will not tell us what others say on these topics: perhaps settings cannot be changed over MQTT."""
 
     link: int
+    topic_filter: str
     reason: str
 
 

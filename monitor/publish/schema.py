@@ -1,6 +1,6 @@
 """The history file's tables, release by release. Plain SQL: `store` runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
@@ -56,3 +56,18 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     ),
 )
 """`MIGRATIONS[n]` brings a file of version n to n + 1. A released one is never edited, only followed by another."""
+
+RECORDS: Final[Mapping[str, str]] = {
+    "episodes": "ended_at",
+    "events": "at",
+    "alerts": "at",
+    "care": "at",
+    "feedback": "at",
+}
+"""Every table that tells of a child, with what dates a row: a column (UTC seconds; NULL: it is not over yet), or where
+there is none `0`: rows are older than any other, or `NULL`: none can be told to be old."""
+
+NO_RECORDS: Final[Mapping[str, str]] = {
+    "settings": "how a room is to be watched, for as long as it is configured",
+}
+"""Every other table, and why it is none."""

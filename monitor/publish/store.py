@@ -11,7 +11,7 @@ import pydantic
 import structlog
 
 from monitor.publish import rows as read
-from monitor.publish.database import open_to_write
+from monitor.publish.database import BUSY_S, open_to_write
 from monitor.publish.interrupted import OpenEpisode
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key, settle
@@ -20,8 +20,8 @@ from monitor.records import AlertHeld, Applied, Event
 
 log = structlog.get_logger()
 
-UNDELIVERED_AT_MOST: Final = 1_000
-"""What an outbox holds."""
+UNDELIVERED_AT_MOST: Final = 500
+"""So many are taken up at once: an outbox holds twice as many."""
 
 _DAY_S: Final = 86_400.0
 
@@ -31,7 +31,7 @@ _CRY = pydantic.TypeAdapter(Cry)
 class Store:
     """The history file. Every sqlite3 error leaves as `StoreError`; a call blocks up to 0.2 s for another's lock.
 
-    Opened in the main thread before any other starts; afterwards the publish thread alone uses it.
+    Opened in the main thread before any other starts, or by the publish thread, which alone uses it afterwards.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Store:
         *,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
         wall: Callable[[], float] = time.time,
+        wait_s: float = BUSY_S,
     ) -> None:
         """Open the file, make it where there is none, and bring an older one up to date.
 
@@ -47,13 +48,14 @@ class Store:
             path: The file; the folder is made too. `:memory:` keeps nothing (a demonstration).
             migrations: The schema's history, oldest first.
             wall: UTC seconds; dates the name of a damaged file that is set aside.
+            wait_s: How long the opening waits for another's lock.
 
         Raises:
             StoreError: It cannot be opened, or a newer release has written it; it is left as it is.
         """
         self.path = path
         self._configured: dict[Key, str] = {}
-        self._db = open_to_write(path, migrations, wall)
+        self._db = open_to_write(path, migrations, wall, wait_s=wait_s)
 
     def append(self, event: Event) -> None:
         """Write down an event, and what it says of its episode. The same `event_id` again changes nothing."""
@@ -71,7 +73,7 @@ class Store:
                 case "alert":
                     crying_s = None if event.episode_id is None else event.duration_s
                     self._write_alert(event.event_id, event, event.cause or "first", None, crying_s)
-                case "acknowledged":
+                case "acknowledged" | "drill_passed" | "drill_failed":
                     pass
 
     def append_held(self, held: AlertHeld) -> None:
@@ -125,28 +127,39 @@ class Store:
                 (reason, json.dumps(dict(reasons)), episode_id),
             )
 
+    def continue_episode(self, event: Event) -> None:
+        """Write down a running episode, as `event` tells it, in a file that does not know it; no event is added."""
+        with self._db.transaction():
+            self._write_episode(event)
+
     def open_episodes(self) -> list[OpenEpisode]:
         """Return the episodes without an end, oldest first."""
         rows = self._db.rows("SELECT * FROM episodes WHERE ended_at IS NULL ORDER BY started_at")
         return read.each(OpenEpisode.of, rows)
 
-    def undelivered(self, *, max_age_s: float, now_at: float) -> list[Event]:
-        """Return the events that no broker has acknowledged, oldest first, at most 1 000.
+    def undelivered(self, *, max_age_s: float, now_at: float, after: str | None = None) -> list[Event]:
+        """Return the next 500 events that no broker has acknowledged, as they were written: a clock may be set.
 
         Older ones than `max_age_s` are marked expired first and never returned again. An event of the future (the clock
         was set back) counts as new.
+
+        Args:
+            max_age_s: How old an event may be, in seconds.
+            now_at: UTC seconds.
+            after: The id of the last event that was returned before.
         """
         oldest_at = now_at - max_age_s
         with self._db.transaction():
             waiting = "delivered_at IS NULL AND expired = 0"
             expired = self._db.change(f"UPDATE events SET expired = 1 WHERE {waiting} AND at < ?", (oldest_at,))  # noqa: S608 - our own words
             rows = self._db.rows(
-                f"SELECT record FROM events WHERE {waiting} ORDER BY at DESC, rowid DESC LIMIT ?",  # noqa: S608 - the same
-                (UNDELIVERED_AT_MOST,),
+                f"SELECT record FROM events WHERE {waiting}"  # noqa: S608 - the same
+                " AND rowid > coalesce((SELECT rowid FROM events WHERE event_id = ?), 0) ORDER BY rowid LIMIT ?",
+                (after, UNDELIVERED_AT_MOST),
             )
         if expired:
             log.warning("events_kept_in_history_only", events=expired, older_than_s=max_age_s)
-        return read.each(read.event, reversed(rows))
+        return read.each(read.event, rows)
 
     def mark_delivered(self, event_id: str, at: float) -> None:
         """Note that the broker has acknowledged the event, at `at` (UTC seconds)."""
@@ -166,6 +179,26 @@ class Store:
         for key in dropped:
             self.write_setting(Applied(*key, configured[key]))
         return settled
+
+    def configure(self, configured: Mapping[Key, str]) -> None:
+        """Take the configuration's settings without asking the file: it was opened while the service runs."""
+        self._configured = dict(configured)
+
+    def kept_settings(self) -> dict[Key, Applied]:
+        """Return the settings made over MQTT that the file holds of the configured rooms."""
+        rows = self._db.rows("SELECT room, setting, value, until_at, asked_s FROM settings")
+        found = [Applied(**row) for row in rows]
+        return {(one.room, one.setting): one for one in found if (one.room, one.setting) in self._configured}
+
+    def keep_only(self, running: Mapping[Key, Applied]) -> None:
+        """Keep these settings of the configured rooms, and no other. Logged where the file said otherwise."""
+        for key, stored in self.kept_settings().items():
+            now = running.get(key, Applied(*key, self._configured[key]))
+            if stored.value != now.value:
+                log.info("setting_dropped", room=key[0], setting=key[1], stored=stored.value, runs=now.value)
+            self.write_setting(now)
+        for applied in running.values():
+            self.write_setting(applied)
 
     def until(self) -> dict[Key, tuple[float, float]]:
         """Return of the settings that end by themselves when, UTC, perhaps in the past, and the seconds asked for."""
@@ -244,6 +277,10 @@ class Store:
             for table in ("events", "alerts", "care", "feedback"):
                 self._db.change(f"DELETE FROM {table} WHERE at < ?", (oldest_at,))  # noqa: S608 - our own words
             return self._db.change("DELETE FROM episodes WHERE ended_at < ?", (oldest_at,))
+
+    def check(self, *, whole: bool) -> None:
+        """See that the file is the one that was opened, by its head or as a whole; blocks 0.1 s at most."""
+        self._db.check(whole=whole)
 
     def close(self) -> None:
         """Close the file; again is no error. Never raises: there is nothing left that could be done."""

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
+from monitor.publish.diagnosis import REACH_FIX
 from monitor.publish.messages import Message, Messages
 from monitor.publish.mqtt import Link
 from monitor.publish.reports import Acked, LinkDown, LinkReport, LinkUp, SubscriptionRefused
@@ -24,9 +25,7 @@ ANSWER_S: Final = 10.0
 CAP_BYTES: Final = 65_536
 """An event is short; what is longer is none."""
 
-LOGIN_FIX: Final = "see mqtt.username, mqtt.password_file and mqtt.client_id, and the broker's list of users"
-REACH_FIX: Final = "see that the broker runs, and mqtt.host, mqtt.port and mqtt.tls"
-TOPIC_FIX: Final = "allow this user to read and write below the prefix in the broker's access list"
+TOPIC_FIX: Final = "allow it to this user in the broker's access list, see docs/security.md"
 
 R = TypeVar("R", bound=LinkReport)
 
@@ -87,9 +86,11 @@ class Visitor:
         Raises:
             DeliveryError: It is refused, or the connection is gone.
         """
-        if self.link.publish(message) is None:
+        mid = self.link.publish(message)
+        if mid is None:
             raise DeliveryError(self.address, "the connection broke off", REACH_FIX)
-        acked = self.wait_for(Acked, f"the broker does not acknowledge {message.topic}", TOPIC_FIX)
+        fault = f"the broker does not acknowledge {message.topic}"
+        acked = self.wait_for(Acked, fault, TOPIC_FIX, fits=lambda acked: acked.mid == mid)
         if acked.refusal is not None:
             raise DeliveryError(self.address, f"the broker refuses {message.topic}: {acked.refusal}", TOPIC_FIX)
 
@@ -116,7 +117,8 @@ class Visitor:
             if isinstance(report, kind) and fits(report):
                 return report
             if isinstance(report, LinkDown):
-                raise DeliveryError(self.address, report.reason, LOGIN_FIX if report.refused else REACH_FIX)
+                raise DeliveryError(self.address, report.reason, report.fix or REACH_FIX)
             if isinstance(report, SubscriptionRefused):
-                raise DeliveryError(self.address, f"the broker lets us read nothing: {report.reason}", TOPIC_FIX)
+                fault = f"the broker does not let us read {report.topic_filter}: {report.reason}"
+                raise DeliveryError(self.address, fault, TOPIC_FIX)
         raise DeliveryError(self.address, f"{fault} within {within_s:.0f} s", fix)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.capture import microphones, pulse_sources
+from monitor.config import Loaded
 from monitor.devices import Device
 from monitor.errors import SourceError
 
@@ -14,8 +15,8 @@ WIDE = 200
 """Columns where nobody's terminal sets a limit: names stay on one line."""
 
 
-def list_devices(console: Console | None = None, errors: Console | None = None) -> int:
-    """Print a table; blocks for some seconds, since each device is opened at each rate.
+def list_devices(_: Loaded, console: Console | None = None, errors: Console | None = None) -> int:
+    """Print a table, whatever is configured; blocks for some seconds, since each device is opened at each rate.
 
     Returns:
         1 where there is no device at all.

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from monitor import app, service
-from monitor.config import Loaded
+from monitor.config import Loaded, tell_exposed
 from monitor.detect import Model, load_model
 
 
@@ -16,6 +16,7 @@ def run(loaded: Loaded, load: Callable[..., Model] = load_model) -> int:
     """
     config = loaded.config
     service.configure_logging(config.log.level, sys.stdout, config.node.id, secrets=config.secrets)
+    tell_exposed(loaded)
     with app.stop_on_signals() as stop:
         code = app.run(config, stop=stop, load=load)
     if code:

@@ -2,136 +2,15 @@
 
 from datetime import datetime
 
-import numpy as np
 import pytest
+from detect.one_room import EACH_SECOND, LOUD, WALL_AT, Room
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from loudness import MANIFEST
 
-from monitor.detect import NOT_SNOOZED, AlertRule, Detector, Model, Said
-from monitor.detect.model import Scores, Waveforms
+from monitor.detect import NOT_SNOOZED, AlertRule, Detector
 from monitor.offline import numbered
-from monitor.records import (
-    SAMPLE_RATE_HZ,
-    ActionName,
-    AlertHeld,
-    Alerting,
-    Applied,
-    Command,
-    EndedBy,
-    Event,
-    HeldBy,
-    Segment,
-    SettingName,
-    SourceLost,
-)
-
-WALL_AT = 1_700_000_000.0
-LOUD = np.full(SAMPLE_RATE_HZ, 8_000, np.int16)
-QUIET = np.zeros(SAMPLE_RATE_HZ, np.int16)
-
-
-def loud_or_not(waveforms: Waveforms) -> Scores:
-    return {"cry": (waveforms[:, :1] > 0).astype(np.float32)}
-
-
-# Each second is a window of its own, and the first that is loud begins an episode: crying seconds are whole numbers.
-EACH_SECOND = Model(
-    MANIFEST.model_copy(
-        update={
-            "window_samples": SAMPLE_RATE_HZ,
-            "hop_samples": SAMPLE_RATE_HZ,
-            "sensitivity": {
-                "normal": MANIFEST.sensitivity["normal"].model_copy(update={"need": 1, "of": 1}),
-            },
-        }
-    ),
-    "litert",
-    loud_or_not,
-)
-
-
-class Room:
-    """One room's Detector, and all that it said."""
-
-    def __init__(self, alerts: AlertRule | None = None, snoozed_until: float | None = None) -> None:
-        self.now_s = 5_000.0
-        self.heard_s = 0
-        self.loud_s = 0
-        self.said: list[Said] = []
-        self.detector = Detector(
-            EACH_SECOND,
-            {"nursery": "normal"},
-            numbered(),
-            alerts={"nursery": alerts or AlertRule()},
-            snoozed_until={} if snoozed_until is None else {"nursery": (snoozed_until, 1_800.0)},
-            wall=lambda: self.wall_at,
-        )
-
-    @property
-    def wall_at(self) -> float:
-        return WALL_AT + self.now_s - 5_000.0
-
-    def second(self, *, loud: bool | None) -> None:
-        """Let a second pass: loud, quiet, or without a segment (None)."""
-        self.now_s += 1
-        self.heard_s += 1
-        if loud:
-            self.loud_s = self.heard_s
-        pcm, end_sample = LOUD if loud else QUIET, self.heard_s * SAMPLE_RATE_HZ
-        segment = Segment("nursery", pcm, end_sample, self.wall_at, -20.0, -60.0, "open")
-        self.said += self.detector.step([] if loud is None else [segment], [], self.now_s)
-
-    def lose(self, ended_by: EndedBy = "source_lost") -> None:
-        lost = SourceLost("nursery", ended_by, self.heard_s * SAMPLE_RATE_HZ, self.wall_at)
-        self.said += self.detector.step([lost], [], self.now_s)
-
-    def ask(self, setting: SettingName | ActionName, value: str = "", episode_id: str | None = None) -> None:
-        self.said += self.detector.step([], [Command("nursery", setting, value, episode_id)], self.now_s)
-
-    def run(self, script: str) -> None:
-        """Do what a line says: `cry 20, quiet 5, nothing 3, snooze 2, acknowledge Anna, lose`."""
-        for step in script.split(", "):
-            match step.split():
-                case ["cry" | "quiet" | "nothing" as sound, seconds]:
-                    for _ in range(int(seconds)):
-                        self.second(loud={"cry": True, "quiet": False, "nothing": None}[sound])
-                case ["lose"]:
-                    self.lose()
-                case ["snooze" | "alert_after" | "acknowledge" | "feedback" as setting, value]:
-                    self.ask(setting, value)
-                case ["acknowledge" | "test_alert" as action]:
-                    self.ask(action)
-
-    @property
-    def alerts(self) -> list[Event]:
-        return [r for r in self.said if isinstance(r, Event) and r.event_type == "alert"]
-
-    @property
-    def told(self) -> list[str]:
-        """What was said of alerts, as `first 1` (a cause and the crying seconds) or `snooze holds first 1`."""
-        lines = []
-        for record in self.said:
-            if isinstance(record, AlertHeld):
-                lines.append(f"{record.cause} holds {record.due} {record.crying_s:.0f}")
-            elif isinstance(record, Event) and record.event_type == "alert":
-                lines.append(f"{record.cause} {record.duration_s:.0f}")
-        return lines
-
-    @property
-    def story(self) -> list[str]:
-        """What was said, in order: events by their type, the alert's state as ON and OFF."""
-        return [
-            record.event_type if isinstance(record, Event) else "ON" if record.on else "OFF"
-            for record in self.said
-            if isinstance(record, Event | Alerting)
-        ]
-
-    @property
-    def snoozes(self) -> list[Applied]:
-        return [r for r in self.said if isinstance(r, Applied) and r.setting == "snooze"]
-
+from monitor.records import SAMPLE_RATE_HZ, AlertHeld, Alerting, Applied, Command, EndedBy, Event, HeldBy, Segment
 
 DEFAULT = AlertRule()
 AFTER_60 = AlertRule(after_s=60)

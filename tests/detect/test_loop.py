@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 import structlog
 import synth
 import toy_reason
@@ -119,3 +120,46 @@ def test_an_acknowledgement_of_nothing_is_one_warning() -> None:
         ("acknowledge_ignored", "warning", "nursery")
     ]
     assert reports.take_all(0.0) == []
+
+
+def test_a_drill_is_one_line_of_the_log() -> None:
+    """A drill that passed is one INFO line, one that failed or cannot begin one WARNING that says what to do."""
+    queue, reports, inbox = SegmentQueue(), Reports[object](), Inbox()
+    now_s = [0.0]
+    detect = Detect(
+        detector=Detector(MODEL, {"nursery": "normal", "attic": "normal"}, numbered()),
+        queue=queue,
+        inbox=inbox,
+        gates={"nursery": Inbox(), "attic": Inbox()},
+        reports=reports,
+        clock=lambda: now_s[0],
+    )
+    pcm = synth.over(synth.noise(20, -65), (3, synth.cry(5, -15)))
+    segmenter = Segmenter("nursery", window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
+    segments = segmenter.feed(pcm, 0.0)
+    with structlog.testing.capture_logs() as logs:
+        for segment in segments:
+            now_s[0] = segment.at_s
+            if segment is segments[2]:
+                for room in ("nursery", "attic", "attic"):
+                    inbox.put(Command(room, "drill", ""))
+            queue.put(segment)
+            detect.turn()
+    ignored, passed, failed = (line for line in logs if line["event"].startswith("drill"))
+    assert ignored == {
+        "event": "drill_ignored",
+        "log_level": "warning",
+        "room": "attic",
+        "err": "a drill runs there",
+        "fix": "ask again when it is over",
+    }
+    assert (passed["event"], passed["log_level"], passed["room"]) == ("drill_passed", "info", "nursery")
+    assert passed["level_dbfs"] == pytest.approx(-18, abs=3)
+    assert passed["snr_db"] == pytest.approx(passed["level_dbfs"] + 65, abs=2)
+    assert 1 < passed["delay_s"] < 5
+    assert (failed["event"], failed["log_level"], failed["room"]) == ("drill_failed", "warning", "attic")
+    assert (failed["level_dbfs"], failed["snr_db"], failed["err"]) == (None, None, "nothing was heard at all")
+    assert "cry-monitor doctor" in failed["fix"]
+    told = [(event.room, event.event_type) for event in told_events(reports.take_all(0.0))]
+    assert told == [("nursery", "drill_passed"), ("attic", "drill_failed")]
+    assert "cry_started" not in [line["event"] for line in logs]

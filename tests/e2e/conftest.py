@@ -10,6 +10,7 @@ import synth
 from e2e.home_assistant import HomeAssistant
 from e2e.service import REPOSITORY
 from mqtt_broker import Mosquitto, Recorder, recording, running
+from sound_server import SoundServer, sounding
 
 from monitor.records import SAMPLE_RATE_HZ, Samples
 
@@ -44,6 +45,21 @@ def long_crying(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """10 minutes of a quiet room."""
     return _write(tmp_path_factory, synth.noise(600.0))
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Iterator[SoundServer]:
+    """A sound server with a nursery and an attic, both as quiet as a room is."""
+    folder = tmp_path / "sound"
+    folder.mkdir()
+    with sounding(SoundServer(folder, ["nursery", "attic"], synth.noise(300, -60))) as server:
+        yield server
+
+
+@pytest.fixture
+def baby() -> Samples:
+    """Ten seconds of a crying baby."""
+    return _part(3, 13)
 
 
 def _part(start_s: int, end_s: int) -> Samples:

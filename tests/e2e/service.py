@@ -24,7 +24,7 @@ STOP_S = 10.0
 Line = dict[str, Any]
 
 
-def room(path: Path, *, speed: float = 10.0, **settings: str | bool) -> Line:
+def room(path: Path, *, speed: float = 10.0, **settings: str | int) -> Line:
     """Return the settings of a room that plays a recording, `speed` times as fast as it was."""
     return {"source": "file", "path": str(path), "speed": speed, **settings}
 
@@ -44,7 +44,7 @@ def cry_monitor(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 class Service:
     """`cry-monitor run` with a configuration of its own in `folder`; enter it to start it, leave it to kill it.
 
-    Entered again, it starts again with the same history.
+    Entered again, it starts again with the same history. `inside` is a program that runs it in a world of its own.
     """
 
     def __init__(
@@ -58,17 +58,20 @@ class Service:
         protocol: str = "5",
         command: Sequence[str] = ("-m", "monitor", "run"),
         environ: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.config = folder / f"{node}.toml"
+        self.history = folder / f"{node}.db"
         self.base = f"cry/{node}"
         self._errors = folder / f"{node}.stderr"
         self._command = command
+        self._inside = inside
         self._environ = {**os.environ, **(environ or {})}
         tables: dict[str, Mapping[str, object]] = {
             "node": {"id": node},
             "mqtt": {"host": host, "port": port, "protocol": protocol},
-            "history": {"path": str(folder / f"{node}.db")},
+            "history": {"path": str(self.history)},
             **{f"rooms.{name}": settings for name, settings in rooms.items()},
         }
         self.config.write_text(
@@ -86,7 +89,7 @@ class Service:
         self._lines = []
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, *self._command, "--config", str(self.config)],
+                [*self._inside, sys.executable, *self._command, "--config", str(self.config)],
                 cwd=REPOSITORY,
                 env=self._environ,
                 stdout=subprocess.PIPE,

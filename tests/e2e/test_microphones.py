@@ -4,16 +4,14 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import soundfile
 import synth
 from e2e.heard import AVAILABILITY, EVENT, STATE, is_text, payloads, wait_for_event
 from e2e.service import Service, cry_monitor
 from mqtt_broker import Mosquitto, Recorder, wait_until
-from sound_server import SoundServer, sounding
+from sound_server import SoundServer, playing, sounding
 
 from monitor.capture import MicrophoneSource
 from monitor.errors import SourceError
@@ -34,23 +32,6 @@ def source(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def sounds(tmp_path: Path) -> Iterator[SoundServer]:
-    """A sound server with a nursery and an attic, both as quiet as a room is."""
-    folder = tmp_path / "sound"
-    folder.mkdir()
-    with sounding(SoundServer(folder, ["nursery", "attic"], synth.noise(300, -60))) as server:
-        yield server
-
-
-@pytest.fixture
-def baby(repository: Path) -> Samples:
-    """Ten seconds of a crying baby."""
-    sound, rate_hz = soundfile.read(repository / "monitor/recordings/crying.flac", dtype="int16")
-    cry: Samples = sound[3 * rate_hz : 13 * rate_hz]
-    return cry
-
-
-@pytest.fixture
 def service(
     broker: Mosquitto, recorder: Recorder, sounds: SoundServer, tmp_path: Path, source: str
 ) -> Iterator[Service]:
@@ -68,17 +49,6 @@ def children(pid: int) -> list[int]:
     return [
         int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
     ]
-
-
-@contextmanager
-def playing(sounds: SoundServer, room: str, sound: Samples) -> Iterator[None]:
-    """Play into a room until left."""
-    player = sounds.play(room, sound)
-    try:
-        yield
-    finally:
-        player.kill()
-        player.wait()
 
 
 def hears_a_new_cry(recorder: Recorder, sounds: SoundServer, baby: Samples) -> None:

@@ -110,7 +110,7 @@ def start_on(path: Path) -> None:
     door = Door(
         messages=messages, commands=commands, picture=picture, history=kept, deliver=lambda _: True, discovery=told
     )
-    check([messages.event(one) for one in kept.recover(max_age_s=600, now_at=NOW.at)])
+    check([messages.event(one) for one in kept.take_up(max_age_s=600, now_s=NOW.monotonic_s, now_at=NOW.at)])
     door.remember()
     night = night_of(NOW.at)
     check(picture.begin_night(night, kept.night(noon_of(night))))

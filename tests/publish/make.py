@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, cast
 
@@ -54,6 +54,12 @@ def rehearsed(**changes: object) -> Event:
     nothing: dict[str, object] = {"duration_s": 0.0, "confidence": 0.0, "peak": 0.0, "mean": 0.0}
     test: dict[str, object] = {"event_id": "t1", "episode_id": None, "cause": "test", "test": True}
     return alert(1, **(nothing | test | changes))
+
+
+def drilled(event_type: EventType = "drill_passed", **changes: object) -> Event:
+    """Return a drill's result, which is of no cry."""
+    said: dict[str, object] = {"event_id": "d1", "cause": None, "at": T0 + 2, "snr_db": 28.56, "delay_s": 4.21}
+    return dataclasses.replace(rehearsed(**(said | changes)), event_type=event_type)
 
 
 def held(**changes: object) -> AlertHeld:
@@ -129,6 +135,7 @@ class Service:
         port: int = 1883,
         retry_s: float = 0.05,
         history_failing: bool = False,
+        reopen: Callable[[], Store] | None = None,
         announced: Discovery | None = None,
         alert_log: AlertLog | None = None,
         categories: Sequence[str] = CATEGORIES,
@@ -151,6 +158,7 @@ class Service:
             wall=self.clock.wall,
             uniform=lambda _low, _high: retry_s,
             history_failing=history_failing,
+            reopen=reopen,
             discovery=announced,
             alert_log=alert_log,
             categories=categories,

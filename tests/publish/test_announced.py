@@ -99,6 +99,39 @@ def test_a_home_assistant_that_begins_is_told_everything(broker: Mosquitto, reco
         assert [m.topic for m in recorder.received].count(STATUS) == 1
 
 
+def test_an_alert_into_the_gap_is_said_again(broker: Mosquitto, recorder: Recorder) -> None:
+    """A Home Assistant that begins hears the unanswered alert of the last 30 s, with its id, before `online`; no other.
+
+    Another event, a test, an alert that is answered or was taken earlier is not said again.
+    """
+    with Service(port=broker.port, announced=discovery()) as service:
+        ready(service, recorder)
+        service.tell(health(), event("cry_started"), rehearsed(), alert(), Alerting("nursery", on=True, at=T0))
+        recorder.wait_for(lambda all_: b'"unacknowledged":["nursery"]' in all_[-1].payload, "the summary, at the end")
+        assert said_again(recorder) == ["e1-alert"]
+        told = order(recorder.received)
+        assert told.index("availability") < told.index("event") < told.index("online")
+        service.clock.move_on(25)
+        assert said_again(recorder) == ["e1-alert"]
+        service.clock.move_on(6)
+        assert said_again(recorder) == []
+        second = alert(event_id="e1-alert-2", cause="repeat")
+        service.tell(second)
+        recorder.wait_for_message(f"{ROOM}/event")
+        assert said_again(recorder) == ["e1-alert-2"]
+        service.tell(Alerting("nursery", on=False, at=T0))
+        recorder.wait_for(lambda all_: b'"unacknowledged":[]' in all_[-1].payload, "the summary, at the end")
+        assert said_again(recorder) == []
+
+
+def said_again(recorder: Recorder) -> list[str]:
+    """Let Home Assistant begin; return the ids of the events that it is told."""
+    recorder.clear()
+    recorder.send(BIRTH, b"online")
+    recorder.wait_for_message(STATUS, b"online")
+    return [json.loads(m.payload)["event_id"] for m in recorder.received if m.topic == f"{ROOM}/event"]
+
+
 def test_a_birth_of_the_past_is_none(broker: Mosquitto, recorder: Recorder) -> None:
     """Where Home Assistant retains its birth, what a newcomer is told of it is no new one."""
     recorder.send(BIRTH, b"online", retain=True)

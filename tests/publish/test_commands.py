@@ -27,6 +27,7 @@ VALID: list[tuple[str, str, Command]] = [
     *[("acknowledge", name, Command("attic", "acknowledge", name)) for name in ("Anna", "Zoë Müller", "x" * 64)],
     *[("acknowledge", press, Command("attic", "acknowledge", "")) for press in ("", "PRESS")],
     *[("test_alert", press, Command("attic", "test_alert", "")) for press in ("", "PRESS")],
+    *[("drill", press, Command("attic", "drill", "")) for press in ("", "PRESS")],
     *[("care/fed", press, Command("attic", "fed", "", at=T0)) for press in ("", "PRESS")],
     ("care/slept", "2026-09-21T14:00:00Z", Command("attic", "slept", "", at=1_789_999_200.0)),
     ("care/changed", "2026-09-21t16:00:00.500+02:00", Command("attic", "changed", "", at=1_789_999_200.5)),
@@ -125,7 +126,7 @@ def test_a_cut_payload_is_refused_whatever_is_left_of_it() -> None:
     [
         ("cry/home/cellar/enabled/set", "nursery, attic"),
         ("cry/home/cellar/care/fed/set", "nursery, attic"),
-        ("cry/home/nursery/drill/set", "enabled, sensitivity"),
+        ("cry/home/nursery/lullaby/set", "enabled, sensitivity"),
         ("cry/home/nursery/care/bathed/set", "enabled, sensitivity"),
         ("cry/home/nursery/fed/set", "enabled, sensitivity"),
         ("cry/home/nursery/set", "enabled, sensitivity"),
@@ -187,7 +188,7 @@ def test_a_name_and_an_id_come_through_as_they_are(name: str) -> None:
     assert about == Command("nursery", "feedback", "hungry", episode_id=name)
 
 
-ACTIONS: tuple[ActionName, ...] = ("acknowledge", "feedback", "test_alert", "fed", "slept", "changed")
+ACTIONS: tuple[ActionName, ...] = ("acknowledge", "feedback", "test_alert", "drill", "fed", "slept", "changed")
 
 
 def test_every_action_has_a_topic() -> None:

@@ -1,9 +1,7 @@
 """What the broker and the network can do to us: none of it holds up a turn, and each is said once."""
 
-import gc
+import json
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,18 +11,18 @@ from typing import Literal
 
 import pytest
 import structlog
-from mqtt_broker import Mosquitto, Recorder, find, recording, running, wait_until
+from mqtt_broker import Mosquitto, Recorder, missing, recording, running, wait_until
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from publish.make import Service, event, health
 from pydantic import SecretStr
 
-from monitor.errors import DeliveryError
 from monitor.publish import Broker, Messages
 from monitor.publish.connection import Connection
 from monitor.publish.reports import LinkReport
 
 STATUS = "cry/home/status"
+EVENT = "cry/home/nursery/event"
 
 
 @contextmanager
@@ -55,6 +53,11 @@ def listener(answer: bytes = b"") -> Iterator[int]:
 def lost(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventDict]:
     """Return the lines about a connection that is lost or never came."""
     return [line for line in logs if line["event"] == "mqtt_lost"]
+
+
+def connected(logs: list[structlog.typing.EventDict]) -> list[structlog.typing.EventDict]:
+    """Return the lines about a connection that came to be."""
+    return [line for line in logs if line["event"] == "mqtt_connected"]
 
 
 def open_files() -> int:
@@ -176,7 +179,7 @@ def test_settings_that_cannot_be_tried_are_one_warning_with_a_fix(broker: Broker
         service.publisher.turn()
         service.publisher.close()
     (line,) = lost(logs)
-    assert named in line["err"]
+    assert named in f"{line['err']}: {line['fix']}"
     assert line["again_in_s"] == 60.0
 
 
@@ -195,6 +198,21 @@ def test_a_wrong_password_is_one_clear_line(tmp_path: Path, protocol: Literal["5
     assert line["again_in_s"] == 60.0
     assert secret not in repr(logs)
     assert secret not in repr(login)
+
+
+@pytest.mark.broker
+def test_another_fault_is_said_at_once(tmp_path: Path) -> None:
+    """A broker that is away, comes back and refuses us: two lines, the second not after 100 tries."""
+    mosquitto = Mosquitto(tmp_path, users={"cry": "right"})
+    login = Broker("127.0.0.1", mosquitto.port, username="cry", password=SecretStr("wrong"))
+    with structlog.testing.capture_logs() as logs, Service(broker=login):
+        wait_until(lambda: lost(logs), "it is away")
+        with running(mosquitto):
+            wait_until(lambda: len(lost(logs)) > 1, "the refusal is said")
+    away, refused = lost(logs)
+    assert "nobody listens" in away["err"]
+    assert 1 < refused["failures"] < 100
+    assert (refused["again_in_s"], "mqtt.password_file" in refused["fix"]) == (60.0, True)
 
 
 @pytest.mark.broker
@@ -219,11 +237,18 @@ def test_a_second_client_with_our_id_is_not_fought(broker: Mosquitto, protocol: 
         thief.connect("127.0.0.1", broker.port)
         thief.loop_start()  # it comes back whenever we throw it out
         wait_until(lambda: any(line["again_in_s"] == 60.0 for line in lost(logs)), "the fight is given up")
+        fought = len(lost(logs))
+        for _ in range(3):
+            came = len(connected(logs))
+            service.clock.move_on(61)
+            wait_until(lambda came=came: len(connected(logs)) > came, "it is tried again")  # type: ignore[misc]
+            wait_until(lambda: not service.publisher.connected, "and thrown out again")
         thief.disconnect()
         thief.loop_stop()
     line = lost(logs)[-1]
     assert line["again_in_s"] == 60.0
     assert "mqtt.client_id" in line["fix"]
+    assert len(lost(logs)) == fought <= 2, "a fight of a whole night is no line a minute"
 
 
 @pytest.mark.broker
@@ -243,9 +268,10 @@ def test_a_broker_that_ends_in_order_is_found_again(
 
 @pytest.mark.broker
 def test_what_the_broker_forbids_is_said_once(tmp_path: Path) -> None:
-    """A topic that the access list does not allow makes one warning that names it; the rest goes out."""
+    """Each topic that the access list does not allow makes one warning that names it; the rest goes out."""
     rules = tmp_path / "rules"
-    rules.write_text("topic readwrite +/home/status\ntopic read #\n")
+    rules.write_text(f"topic readwrite +/home/status\ntopic readwrite {EVENT}\ntopic read #\n")
+    rules.chmod(0o600)
     with (
         running(Mosquitto(tmp_path, settings=[f"acl_file {rules}"])) as mosquitto,
         recording(mosquitto.port) as recorder,
@@ -253,69 +279,107 @@ def test_what_the_broker_forbids_is_said_once(tmp_path: Path) -> None:
         Service(port=mosquitto.port) as service,
     ):
         recorder.wait_for_message(STATUS, b"online")
-        service.tell(health(), event())
-        wait_until(lambda: "mqtt_refused" in [line["event"] for line in logs], "the warning comes")
+        for _ in range(3):
+            service.tell(health(hearing=False), health())
+        service.tell(event())
+        recorder.wait_for(lambda all_: any(message.topic == EVENT for message in all_), "the event comes")
     refused = [line for line in logs if line["event"] == "mqtt_refused"]
-    assert len(refused) == 1
-    assert "access list" in refused[0]["fix"]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate of 127.0.0.1 that vouches for itself, its key, and a locked key."""
-    folder = tmp_path_factory.mktemp("certificates")
-    openssl = find("openssl")
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
-            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    subprocess.run(
-        [openssl, "ec", "-in", folder / "key.pem", "-aes256", "-passout", "pass:x", "-out", folder / "locked.pem"],
-        check=True,
-        capture_output=True,
-    )
-    return folder
-
-
-def tls_broker(folder: Path, certificates: Path) -> Mosquitto:
-    """Return a broker that speaks TLS alone."""
-    return Mosquitto(folder, settings=[f"certfile {certificates / 'cert.pem'}", f"keyfile {certificates / 'key.pem'}"])
+    topics = [line["topic"] for line in refused]
+    assert "cry/home/nursery/state" in topics
+    assert len(set(topics)) == len(topics), "each once"
+    assert all("access list" in line["fix"] and "authorized" in line["err"] for line in refused)
+    assert not {STATUS, EVENT} & set(topics)
 
 
 @pytest.mark.broker
-def test_tls_with_a_certificate_of_our_own(tmp_path: Path, certificates: Path) -> None:
-    """With `ca_file` we trust a broker that no public authority vouches for, and speak to it encrypted."""
-    with running(tls_broker(tmp_path, certificates)) as mosquitto:
-        encrypted = Broker("127.0.0.1", mosquitto.port, tls=True, ca_file=certificates / "cert.pem")
-        with Service(broker=encrypted) as service:
-            wait_until(lambda: service.publisher.connected, "connected")
-            service.tell(health(), event())
-
-
-@pytest.mark.broker
-# The client's library leaves the socket of a failed handshake to the collector, which warns of it.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, certificates: Path) -> None:
-    """Without `ca_file` the same broker is not spoken to, and the line says why."""
+def test_what_the_broker_forbids_is_dropped_in_silence_by_3_1_1(tmp_path: Path) -> None:
+    """That protocol has no word for it: mosquitto acknowledges, and forgets. docs/security.md says so."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite +/home/status\ntopic read #\n")
+    rules.chmod(0o600)
     with (
-        running(tls_broker(tmp_path, certificates)) as mosquitto,
+        running(Mosquitto(tmp_path, settings=[f"acl_file {rules}"])) as mosquitto,
+        recording(mosquitto.port) as recorder,
         structlog.testing.capture_logs() as logs,
-        Service(broker=Broker("127.0.0.1", mosquitto.port, tls=True)),
+    ):
+        with Service(broker=Broker("127.0.0.1", mosquitto.port, protocol="3.1.1")) as service:
+            service.tell(health(), event())
+            recorder.wait_for_message(STATUS, b"online")
+        recorder.wait_for_message(STATUS, b"offline")  # the last word: all else was acknowledged
+    assert set(recorder.topics()) == {STATUS}
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == []
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_what_we_may_not_listen_to_is_said_once(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
+    """Each subscription that the broker refuses makes one warning that names its topic; we go on speaking."""
+    plugin = next(Path("/usr").glob("lib*/**/mosquitto_dynamic_security.so"), None)
+    if plugin is None:
+        missing("mosquitto's dynamic-security plugin", "mosquitto")
+    rules = tmp_path / "rules.json"
+    kinds = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    rules.write_text(json.dumps({"defaultACLAccess": kinds}))
+    settings = [f"plugin {plugin}", f"plugin_opt_config_file {rules}"]
+    with running(Mosquitto(tmp_path, settings=settings)) as mosquitto, structlog.testing.capture_logs() as logs:
+
+        def refused() -> list[structlog.typing.EventDict]:
+            return [line for line in logs if line["event"] == "mqtt_subscription_refused"]
+
+        with Service(broker=Broker("127.0.0.1", mosquitto.port, protocol=protocol)) as service:
+            wait_until(lambda: len(refused()) == 3, "each refusal is said")
+            assert service.publisher.connected
+    assert [line["topic"] for line in refused()] == list(Messages("cry", "home", ["nursery"]).subscriptions)
+    assert all("docs/security.md" in line["fix"] for line in refused())
+    assert not lost(logs)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.broker
+def test_a_client_id_that_the_broker_refuses(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
+    """The line names the id and its key; 60 s until the next try."""
+    with (
+        running(Mosquitto(tmp_path, settings=["clientid_prefixes only_"])) as mosquitto,
+        structlog.testing.capture_logs() as logs,
+        Service(broker=Broker("127.0.0.1", mosquitto.port, protocol=protocol)),
     ):
         wait_until(lambda: lost(logs), "the refusal is noticed")
-    gc.collect()
-    assert "certificate" in lost(logs)[0]["err"].lower()
+    (line,) = lost(logs)
+    assert line["err"] == "the broker does not let cry_home in: Not authorized"
+    assert "mqtt.client_id" in line["fix"]
+    assert line["again_in_s"] == 60.0
 
 
-def test_a_locked_key_is_an_error_and_no_question(certificates: Path) -> None:
-    """OpenSSL would ask for the key's password on the terminal; a service must not wait for an answer."""
-    locked = Broker(tls=True, cert_file=certificates / "cert.pem", key_file=certificates / "locked.pem")
-    with pytest.raises(DeliveryError, match=r"locked\.pem"):
-        locked.tls_context()
-    plain = Broker(tls=True, cert_file=certificates / "cert.pem", key_file=certificates / "key.pem")
-    assert plain.tls_context().verify_mode is ssl.CERT_REQUIRED
+@pytest.mark.broker
+@pytest.mark.parametrize("user", [None, "stranger"])
+def test_an_unknown_user_is_one_clear_line(tmp_path: Path, user: str | None) -> None:
+    """Nobody, and a name that the broker does not know: the line says which of the two; 60 s."""
+    password = None if user is None else SecretStr("right")
+    with (
+        running(Mosquitto(tmp_path, users={"cry": "right"})) as mosquitto,
+        structlog.testing.capture_logs() as logs,
+        Service(broker=Broker("127.0.0.1", mosquitto.port, username=user, password=password)),
+    ):
+        wait_until(lambda: lost(logs), "the refusal is noticed")
+    (line,) = lost(logs)
+    assert line["err"].startswith(f"the broker does not let {user or 'cry_home'} in")
+    assert ("wants a log-in" in line["fix"]) is (user is None)
+    assert "mqtt.password_file" in line["fix"]
+    assert line["again_in_s"] == 60.0
+
+
+def test_a_machine_without_a_socket_to_give_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network without even a loopback is one warning, tried again; the thread lives."""
+
+    def refuse() -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr("paho.mqtt.client._socketpair_compat", refuse)
+    with structlog.testing.capture_logs() as logs:
+        service = Service(broker=Broker("broker.lan"))
+        service.publisher.turn()
+        service.publisher.turn()
+        service.publisher.close()
+    (line,) = lost(logs)
+    assert "unreachable" in line["err"]
+    assert "loopback" in line["fix"]

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from publish.make import CATEGORIES, T0, alert, discovery, event, health, level
+from publish.make import CATEGORIES, T0, alert, discovery, drilled, event, health, level
 
+from monitor.detect.drill import DRILL_S
+from monitor.detect.episodes import HANG_OVER_S
 from monitor.publish import Message, Messages, is_retained
 from monitor.publish.backoff import LONGEST_S, SHORT_CONNECTION_S
 from monitor.publish.commands import Commands, Refusal
@@ -57,6 +59,14 @@ def test_the_example_of_an_alert_is_what_we_say() -> None:
     assert list(json.loads(found[1]).items()) == list(json.loads(said.payload).items())
 
 
+def test_the_example_of_a_drill_is_what_we_say() -> None:
+    """A drill's result has the same keys as any event."""
+    found = re.search(r"^A drill's end:\n\n```json\n(.*?)```", DOC, re.MULTILINE | re.DOTALL)
+    assert found
+    said = Messages("cry", "home", ["nursery"]).event(drilled())
+    assert list(json.loads(found[1]).items()) == list(json.loads(said.payload).items())
+
+
 def test_the_table_names_each_topic_and_whether_it_is_retained() -> None:
     """Every topic that we speak on has its line, and says truly whether the broker keeps it."""
     rows = dict(re.findall(r"^\| `((?:cry|homeassistant)/[^`]*)` \| ([^|]*) \|", DOC, re.MULTILINE))
@@ -93,4 +103,6 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"ended within {SHORT_CONNECTION_S:.0f} s" in text
     assert f"Keepalive is {KEEPALIVE_S} s" in text
     assert f"each {REPEAT_S:.0f} s" in text
+    assert f"Within {DRILL_S:.0f} s the room must recognise it" in text
+    assert f"for {HANG_OVER_S:.0f} s after the played cry" in text
     assert f"again within {BIRTH_AT_MOST_S:.0f} s after `homeassistant/status` says `online`" in text

@@ -1,5 +1,7 @@
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -7,10 +9,14 @@ import pytest
 import structlog
 from publish.make import T0, event, held
 
+from monitor.errors import StoreError
 from monitor.publish import Store
-from monitor.publish.history import UNREADABLE, History
+from monitor.publish.history import CHECK_S, REOPEN_S, UNREADABLE, WHOLE_EACH, History
+from monitor.publish.settings import Key
 from monitor.publish.tonight import Night
-from monitor.records import Applied
+from monitor.records import Applied, Event
+
+CONFIGURED: dict[Key, str] = {("nursery", "enabled"): "ON", ("nursery", "sensitivity"): "normal"}
 
 
 @pytest.fixture
@@ -27,6 +33,27 @@ def history(path: Path) -> Iterator[History]:
     opened.close(1e9)
 
 
+def opened(path: Path) -> Store:
+    """Open it as the service does while it runs."""
+    store = Store(path)
+    store.configure(CONFIGURED)
+    return store
+
+
+def events_in(path: Path) -> list[str]:
+    """Return the ids of the events in the file, as they were written."""
+    with closing(sqlite3.connect(path)) as db:
+        return [row[0] for row in db.execute("SELECT event_id FROM events ORDER BY rowid")]
+
+
+def taken_up(history: History, now_s: float = 100.0, now_at: float = T0 + 10) -> list[Event]:
+    """Return all that an earlier run left."""
+    found: list[Event] = []
+    while page := history.take_up(max_age_s=600, now_s=now_s, now_at=now_at):
+        found += page
+    return found
+
+
 def test_what_could_not_be_written_is_written_later(history: History, path: Path) -> None:
     """While the file is locked writes wait, in order; with the lock gone nothing is missing and `failing` is over."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -40,8 +67,24 @@ def test_what_could_not_be_written_is_written_later(history: History, path: Path
         other.execute("ROLLBACK")
     history.tick(101.0, T0 + 10)
     assert not history.failing
-    waiting = history.recover(max_age_s=600, now_at=T0 + 10)
-    assert [e.event_id for e in waiting if e.ended_by is None] == [f"e{n}-cry_started" for n in range(1, 50)]
+    history.close(102.0)
+    again = Store(path)
+    assert [e.event_id for e in again.undelivered(max_age_s=600, now_at=T0 + 10)] == [
+        f"e{n}-cry_started" for n in range(1, 50)
+    ]
+    again.close()
+
+
+def test_the_last_try_is_for_all_that_waits(path: Path) -> None:
+    """A service that ends while the file is free again leaves nothing unwritten."""
+    history = History(Store(path), failing=False, keep_days=90)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(1_000):
+            history.append(event(number=number), 100.0)
+        other.execute("ROLLBACK")
+    history.close(100.5)
+    assert len(events_in(path)) == 1_000
 
 
 def test_a_failure_that_lasts_is_said_each_hundredth_time(path: Path) -> None:
@@ -69,6 +112,186 @@ def test_without_a_store_nothing_is_written_and_nothing_fails() -> None:
     assert history.notes() == ({}, {})
     assert history.night(T0) == Night()
     history.tick(2.0, T0)
-    assert history.recover(max_age_s=600, now_at=T0) == []
+    assert taken_up(history, 2.0) == []
     assert history.failing
     history.close(3.0)
+
+
+def test_a_history_that_is_locked_at_the_start_is_taken_up_later(path: Path) -> None:
+    """What an earlier run left is found when the lock is gone; what has been written since is not taken for it."""
+    before = Store(path)
+    before.append(event())
+    before.close()
+    history = History(Store(path), failing=False, keep_days=90)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        history.tick(100.0, T0 + 10)
+        assert taken_up(history) == []
+        history.append(event(number=2), 100.1)
+        assert history.failing
+        other.execute("ROLLBACK")
+    history.tick(102.0, T0 + 12)
+    assert [e.event_id for e in taken_up(history, 102.0)] == ["e1-cry_started", "e1-interrupted"]
+    assert [e.event_id for e in taken_up(history, 103.0)] == []
+    history.close(104.0)
+    assert events_in(path) == ["e1-cry_started", "e1-interrupted", "e2-cry_started"]
+
+
+def test_all_that_an_earlier_run_left_is_taken_up(path: Path) -> None:
+    """1 200 events are more than an outbox holds: they come in turns, in their order, each once."""
+    before = Store(path)
+    for number in range(1_200):
+        before.append(event("cry_ended", number, at=T0 - number % 7))  # whatever a clock said
+    before.close()
+    history = History(Store(path), failing=False, keep_days=90)
+    history.tick(100.0, T0)
+    assert len(history.take_up(max_age_s=600, now_s=100.0, now_at=T0)) == 500
+    history.append(event(number=5_000), 100.0)
+    rest = taken_up(history)
+    assert [e.episode_id for e in rest] == [f"e{number}" for number in range(500, 1_200)]
+    history.close(101.0)
+
+
+def test_a_history_that_could_not_be_opened_is_tried_again(path: Path) -> None:
+    """Each 10 s; then all that waited is in it, and what runs wins over the settings that it holds."""
+    before = opened(path)
+    before.append(event("cry_started", 9))
+    before.write_setting(Applied("nursery", "enabled", "OFF", T0 + 1e6, 1e6))
+    before.write_setting(Applied("nursery", "sensitivity", "low"))
+    before.close()
+    there = False
+
+    def reopen() -> Store:
+        if not there:
+            raise StoreError(str(path), "is away")
+        return opened(path)
+
+    with structlog.testing.capture_logs() as logs:
+        history = History(None, failing=True, keep_days=90, reopen=reopen)
+        history.tick(100.0, T0)
+        history.append(event(), 101.0)
+        history.keep_setting(Applied("nursery", "sensitivity", "high"), 101.0)
+        there = True
+        history.tick(100.0 + REOPEN_S / 2, T0)
+        assert history.failing
+        history.tick(100.0 + REOPEN_S, T0)
+        assert not history.failing
+    told = [(line["event"], line.get("setting")) for line in logs]
+    assert told == [("setting_dropped", "enabled"), ("setting_dropped", "sensitivity"), ("history_works_again", None)]
+    assert [e.event_id for e in taken_up(history, 111.0)] == ["e9-cry_started", "e9-interrupted"]
+    history.close(112.0)
+    again = Store(path)
+    assert again.settle(CONFIGURED) == CONFIGURED | {("nursery", "sensitivity"): "high"}
+    assert [episode.episode_id for episode in again.open_episodes()] == ["e1"]
+    again.close()
+
+
+def in_place(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(os.urandom(path.stat().st_size))
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.touch(0o600)
+    other.write_bytes(os.urandom(9_999))
+    other.rename(path)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def without_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("fault", "aside"),
+    [(in_place, 1), (replaced, 1), (Path.unlink, 0), (emptied, 0), (without_its_folder, 0)],
+)
+def test_a_history_that_is_damaged_in_use_is_begun_anew(
+    tmp_path: Path, fault: Callable[[Path], None], aside: int
+) -> None:
+    """It is noticed within 10 s and said once; the new file has the settings, the running cry, what nobody got yet."""
+    path = tmp_path / "state" / "history.db"
+    before = Store(path)
+    for number in range(100, 400):
+        before.append(event("cry_ended", number))
+    before.close()
+    store = Store(path)
+    store.settle(CONFIGURED)
+    history = History(store, failing=False, keep_days=90, reopen=lambda: opened(path))
+    history.tick(100.0, T0 + 7)
+    history.keep_setting(Applied("nursery", "sensitivity", "high"), 100.0)
+    history.keep_setting(Applied("nursery", "enabled", "OFF", T0 + 999.0, 1_000.0), 100.0)
+    for said in (event("cry_started"), event("cry_ongoing", duration_s=60.0)):
+        history.append(said, 100.0)
+        history.delivered(said.event_id, T0 + 7, 100.1)
+    history.append(event("acknowledged", by="Anna"), 100.2)
+    with structlog.testing.capture_logs() as logs:
+        fault(path)
+        history.tick(100.0 + CHECK_S, T0 + 17)
+        history.tick(100.5 + CHECK_S, T0 + 18)
+        history.append(event("alert"), 101.0 + CHECK_S)
+    assert not history.failing
+    assert [line["event"] for line in logs] == [
+        *("history_failed", *["history_set_aside"] * aside, "history_works_again"),
+    ]
+    assert len([file for file in path.parent.glob("*.damaged-*") if file.suffix[-4:] not in ("-wal", "-shm")]) == aside
+    history.close(112.0)
+    assert events_in(path) == ["e1-acknowledged", "e1-alert"]
+    again = Store(path)
+    assert again.settle(CONFIGURED) == {("nursery", "enabled"): "OFF", ("nursery", "sensitivity"): "high"}
+    assert again.until() == {("nursery", "enabled"): (T0 + 999.0, 1_000.0)}
+    (episode,) = again.open_episodes()
+    assert (episode.episode_id, episode.duration_s) == ("e1", 60.0)
+    again.close()
+
+
+def test_a_log_that_is_removed_costs_nothing(path: Path) -> None:
+    """What was written into a log that somebody deleted in use is in the file when that is opened anew."""
+    history = History(Store(path), failing=False, keep_days=90, reopen=lambda: opened(path))
+    history.append(event(), 100.0)
+    Path(f"{path}-wal").unlink()
+    with structlog.testing.capture_logs() as logs:
+        history.tick(100.0 + CHECK_S, T0)
+    history.append(event("cry_ended"), 100.1 + CHECK_S)
+    assert [line["event"] for line in logs] == ["history_failed"]
+    history.tick(100.5 + CHECK_S, T0)
+    history.append(event(number=2), 101.0 + CHECK_S)
+    assert not history.failing
+    assert events_in(path) == ["e1-cry_started", "e1-cry_ended", "e2-cry_started"]
+    assert taken_up(history, 112.0) == []
+    history.close(1e9)
+
+
+def test_damage_in_the_middle_is_found_in_time(path: Path) -> None:
+    """What the head of the file does not show is found when the whole of it is looked at: within five minutes."""
+    before = Store(path)
+    for number in range(300):
+        before.append(event("cry_ended", number))
+    before.close()
+    history = History(Store(path), failing=False, keep_days=90, reopen=lambda: opened(path))
+    history.tick(100.0, T0)
+    with path.open("r+b") as file:
+        file.seek(20 * 4_096)
+        file.write(os.urandom(20 * 4_096))
+    with structlog.testing.capture_logs() as logs:
+        for look in range(1, WHOLE_EACH):
+            history.tick(100.0 + look * CHECK_S, T0)
+        assert [line["event"] for line in logs] == ["history_failed"]
+        history.tick(101.0 + WHOLE_EACH * CHECK_S, T0)
+    assert [line["event"] for line in logs[1:]] == ["history_set_aside", "history_works_again"]
+    history.close(1e9)
+
+
+def test_a_whole_history_is_left_alone(history: History, path: Path) -> None:
+    """To look at it changes nothing and says nothing, with another reader beside us too."""
+    with structlog.testing.capture_logs() as logs, closing(sqlite3.connect(path)) as reader:
+        for second in range(0, 100, int(CHECK_S)):
+            history.append(event(number=second), 100.0 + second)
+            history.tick(100.0 + second, T0)
+            reader.execute("SELECT count(*) FROM events").fetchall()
+    assert logs == []
+    assert len(events_in(path)) == 100 / CHECK_S

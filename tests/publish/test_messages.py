@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from publish.make import T0, event, health
+from publish.make import T0, drilled, event, health
 
 from monitor.publish import Messages, is_retained
 from monitor.publish.messages import RoomState
@@ -21,7 +21,7 @@ EVENT_KEYS = [
         "peak",
         "mean",
     ),
-    *("level_dbfs", "model", "confidence", "reason", "reasons", "late", "test", "cause", "by"),
+    *("level_dbfs", "model", "confidence", "reason", "reasons", "late", "test", "cause", "by", "snr_db", "delay_s"),
 ]
 STATE_KEYS = [
     *("v", "crying", "alert", "hearing", "episode_id", "since", "confidence", "reason", "reasons", "level_dbfs"),
@@ -49,6 +49,19 @@ def test_an_event_has_every_key_of_the_contract(messages: Messages) -> None:
     assert (message.topic, message.retain, message.qos) == ("cry/home/nursery/event", False, 1)
     assert said["started_at"] == "2026-09-21T14:13:20.250Z"
     assert (said["late"], said["test"], said["cause"], said["by"], said["ended_by"]) == (False, False, None, None, None)
+    assert (said["snr_db"], said["delay_s"]) == (None, None)
+
+
+def test_a_drill_has_no_cry_and_says_what_was_heard(messages: Messages) -> None:
+    """A drill's result is of no cry; what nobody heard, or never came, is null and not minus infinity."""
+    passed = json.loads(messages.event(drilled()).payload)
+    unheard = drilled("drill_failed", level_dbfs=-math.inf, snr_db=None, delay_s=None)
+    failed = json.loads(messages.event(unheard).payload)
+    assert list(passed) == list(failed) == EVENT_KEYS
+    nothing = ("episode_id", "started_at", "duration_s", "peak", "mean", "confidence", "cause")
+    assert {passed[key] for key in nothing} == {failed[key] for key in nothing} == {None}
+    assert (passed["test"], passed["level_dbfs"], passed["snr_db"], passed["delay_s"]) == (True, -23.5, 28.6, 4.2)
+    assert (failed["level_dbfs"], failed["snr_db"], failed["delay_s"]) == (None, None, None)
 
 
 def test_only_a_late_event_says_late(messages: Messages) -> None:

@@ -4,7 +4,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from publish.make import T0, alert, event, health, level, rehearsed
+from publish.make import T0, alert, drilled, event, health, level, rehearsed
 
 from monitor.publish import Message, Messages
 from monitor.publish.messages import NONE
@@ -268,9 +268,10 @@ def test_a_deaf_room_has_no_alert(hearing: Picture) -> None:
     assert (state(deaf)["crying"], state(deaf)["alert"]) == (None, "OFF")
 
 
-def test_a_test_is_no_cry(hearing: Picture) -> None:
-    """A test's alert is an event and no more: no state, no night, no episode follows from it."""
-    assert names(hearing.handle(rehearsed(), after(1))) == ["event"]
+@pytest.mark.parametrize("record", [rehearsed(), drilled(), drilled("drill_failed")])
+def test_a_test_is_no_cry(hearing: Picture, record: Event) -> None:
+    """A test's alert and a drill are an event and no more: no state, no night, no episode follows from them."""
+    assert names(hearing.handle(record, after(1))) == ["event"]
     assert hearing.running_episode("nursery") is None
 
 
@@ -358,7 +359,7 @@ RECORDS = st.one_of(
     st.sampled_from([health(hearing=False, problem="disabled"), Applied("nursery", "enabled", "OFF")]),
     st.just(CauseJudged("nursery", "e1", "unsure", {"hungry": 0.5, "tired": 0.5}, T0)),
     st.builds(lambda on: Alerting("nursery", on=on, at=T0), st.booleans()),
-    st.sampled_from([alert(), rehearsed(), event("acknowledged")]),
+    st.sampled_from([alert(), rehearsed(), drilled(), event("acknowledged")]),
     st.builds(event, st.sampled_from(["cry_started", "cry_ongoing", "cry_ended"]), st.integers(1, 3)),
     st.builds(
         lambda by: event("cry_ended", ended_by=by),

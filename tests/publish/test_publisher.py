@@ -154,6 +154,23 @@ def test_what_is_older_than_ten_minutes_is_kept_in_history_only(
     assert rows == [("cry_started", 0, 1), ("cry_ended", 1, 0)]
 
 
+def test_what_an_earlier_run_left_for_over_ten_minutes_is_history_only(
+    broker: Mosquitto, recorder: Recorder, tmp_path: Path
+) -> None:
+    """After a restart, too: what is older is not sent, which is logged; what is younger is, marked late."""
+    before = store(tmp_path)
+    before.append(event("cry_ended", 1))
+    before.append(event("cry_ended", 2, at=event().at + 100))
+    before.close()
+    service = Service(port=broker.port, store=store(tmp_path))
+    service.clock.move_on(650)
+    with structlog.testing.capture_logs() as logs, service:
+        recorder.wait_for_message(STATUS, b"online")
+        told = payloads(recorder.received, EVENT)
+    assert [(e["event_id"], e["late"]) for e in told] == [("e2-cry_ended", True)]
+    assert [line["events"] for line in logs if line["event"] == "events_kept_in_history_only"] == [1]
+
+
 def history_holds(folder: Path, count: int) -> bool:
     """Return whether so many events are in the history."""
     with closing(sqlite3.connect(folder / "history.db")) as db:
@@ -306,6 +323,48 @@ def test_a_service_that_is_killed_is_offline_by_its_will(broker: Mosquitto, reco
         recorder.wait_for_message(STATUS, b"online")
         process.send_signal(signal.SIGKILL)
     assert recorder.wait_for_message(STATUS, b"offline").retain
+
+
+@pytest.mark.parametrize(
+    ("step", "dies_before", "got_before", "got_again"),
+    [("append", False, False, True), ("delivered", True, True, True), ("delivered", False, True, False)],
+    ids=["stored, not sent", "sent, not noted", "noted"],
+)
+def test_a_kill_between_two_steps_loses_nothing(
+    broker: Mosquitto,
+    recorder: Recorder,
+    tmp_path: Path,
+    step: str,
+    *,
+    dies_before: bool,
+    got_before: bool,
+    got_again: bool,
+) -> None:
+    """SIGKILL between storing, sending and noting the answer: the event arrives, twice at most, with the same id."""
+    program = f"""
+        import os, signal, sys
+        sys.path[:0] = [{os.fspath(Path(__file__).parents[2])!r}, {os.fspath(Path(__file__).parents[1])!r}]
+        from pathlib import Path
+        from monitor.publish.history import History
+        from publish.make import Service, alert, health, store
+        before = History.{step}
+        def last(*arguments):
+            {dies_before} or before(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+        History.{step} = last
+        with Service(port={broker.port}, store=store(Path({os.fspath(tmp_path)!r}))) as service:
+            service.tell(health(), alert())
+            service.loop.join(60.0)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as process:
+        assert process.wait(60.0) == -signal.SIGKILL
+    if got_before:
+        recorder.wait_for_message(EVENT)
+    assert [e["event_id"] for e in payloads(recorder.received, EVENT)] == ["e1-alert"] * got_before
+    recorder.clear()
+    with Service(port=broker.port, store=store(tmp_path)):
+        recorder.wait_for_message(STATUS, b"online")
+        assert [e["event_id"] for e in payloads(recorder.received, EVENT)] == ["e1-alert"] * got_again
 
 
 def test_memory_keeps_nothing(broker: Mosquitto, recorder: Recorder) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from publish.make import T0, alert, event, held, rehearsed
+from publish.make import T0, alert, drilled, event, held, rehearsed
 
 from monitor.errors import StoreError
 from monitor.publish import MEMORY, Store
@@ -105,6 +106,16 @@ def test_an_episode_without_an_end_is_found_at_the_next_start(store: Store, path
     again.close()
 
 
+def test_a_clock_that_is_set_makes_no_cry_longer(store: Store) -> None:
+    """An episode that the service died in lasts as long as it was told, and two minutes at most beyond that."""
+    store.append(event("cry_started"))
+    store.touch("e1", T0 + 3_600)
+    (episode,) = store.open_episodes()
+    assert interrupted(episode).duration_s == 5.5 + 120
+    store.append(event("cry_started", 2, at=T0 - 3_600, started_at=T0))
+    assert interrupted(store.open_episodes()[1]).duration_s == 5.5
+
+
 def test_a_judged_cause_is_that_of_the_end(store: Store) -> None:
     """An episode that the service died in ends with the cause that was judged; one that has ended keeps its own."""
     store.append(event("cry_started"))
@@ -182,7 +193,7 @@ def test_an_alert_does_not_touch_its_episode(store: Store) -> None:
     """An alert and an answer to it are events, and leave the episode as its own events tell it; a test has none."""
     store.append(event("cry_started"))
     (before,) = store.open_episodes()
-    for said in (alert(mean=0.1), event("acknowledged", by="Anna", mean=0.2), alert(9), rehearsed()):
+    for said in (alert(mean=0.1), event("acknowledged", by="Anna", mean=0.2), alert(9), rehearsed(), drilled()):
         store.append(said)
     assert store.open_episodes() == [before]
     waiting = store.undelivered(max_age_s=600, now_at=T0 + 40)
@@ -192,7 +203,9 @@ def test_an_alert_does_not_touch_its_episode(store: Store) -> None:
         ("acknowledged", "e1", None, "Anna", False),
         ("alert", "e9", "first", None, False),
         ("alert", None, "test", None, True),
+        ("drill_passed", None, None, None, True),
     }
+    assert waiting[-1] == drilled()
 
 
 def test_the_night_is_counted_from_the_history(store: Store) -> None:
@@ -201,7 +214,7 @@ def test_the_night_is_counted_from_the_history(store: Store) -> None:
     store.append(event("cry_started", 2, duration_s=1.0))
     store.append(event("cry_ended", 2, duration_s=61.0))
     store.append(event("cry_started", 3, started_at=T0 + 500, room="attic"))
-    for said in (alert(2), alert(2), rehearsed(), alert(1, at=T0 - 50)):
+    for said in (alert(2), alert(2), rehearsed(), drilled(), alert(1, at=T0 - 50)):
         store.append(said)
     store.append_held(held())
     assert store.night(T0 - 10) == Night(
@@ -242,7 +255,9 @@ def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> No
     path = tmp_path / "history.db"
     old = Store(path, migrations=MIGRATIONS[:1])
     old.close()
-    record = json.dumps({k: v for k, v in asdict(event()).items() if k not in ("cause", "by", "test")})
+    record = json.dumps(
+        {k: v for k, v in asdict(event()).items() if k not in ("cause", "by", "test", "snr_db", "delay_s")}
+    )
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
             "INSERT INTO events (event_id, episode_id, room, event_type, at, record) VALUES (?, ?, ?, ?, ?, ?)",
@@ -262,6 +277,45 @@ def test_only_its_owner_may_read_it(store: Store, path: Path) -> None:
     store.append(event())
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_it_makes_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask: files 0600, the copy of an older one too, folders that it makes 0700."""
+    path = tmp_path / "deep" / "state" / "history.db"
+    before = os.umask(umask)
+    try:
+        Store(path).close()
+        store = Store(path, migrations=(*MIGRATIONS, ("ALTER TABLE episodes ADD COLUMN note TEXT",)))
+        store.append(event())
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.rglob("*")}
+        store.close()
+    finally:
+        os.umask(before)
+    files = {"history.db", "history.db-wal", "history.db-shm", f"history.db.v{len(MIGRATIONS)}"}
+    assert modes == {"deep": 0o700, "state": 0o700, **dict.fromkeys(files, 0o600)}
+
+
+def test_a_file_that_others_may_read_is_tightened(store: Store, path: Path, tmp_path: Path) -> None:
+    """With what SQLite left beside it, said once; a folder that was there stays as it is."""
+    store.append(event())
+    copy = tmp_path / "copy" / "history.db"
+    copy.parent.mkdir(mode=0o755)
+    for end in ("", "-wal"):
+        side = copy.with_name(copy.name + end)
+        side.write_bytes(path.with_name(path.name + end).read_bytes())
+        side.chmod(0o644)
+    with structlog.testing.capture_logs() as logs:
+        again = Store(copy)
+    assert undelivered(again) == ["e1-cry_started"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in copy.parent.iterdir()} == {0o600}
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o755
+    again.close()
+    told = [(line["event"], line["log_level"], Path(line["path"]).name, line["mode"]) for line in logs]
+    assert told == [("file_made_private", "info", name, "0644") for name in ("history.db", "history.db-wal")]
+    with structlog.testing.capture_logs() as logs:
+        Store(copy).close()
+    assert logs == []
 
 
 def test_an_older_file_is_copied_and_migrated(store: Store, path: Path) -> None:

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from publish.make import T0, alert, event, rehearsed
+from publish.make import T0, alert, drilled, event, rehearsed
 
 from monitor.publish.tonight import Cry, Tally, night_of, noon_of
 
@@ -55,7 +55,7 @@ def test_an_episode_counts_once() -> None:
 def test_an_alert_counts_unless_it_is_a_test() -> None:
     """Alerts that were sent tonight; neither a test nor an answer is an episode."""
     tally = Tally(night_of(T0, UTC), zone=UTC)
-    for said in (alert(), alert(cause="repeat"), rehearsed(), event("acknowledged"), alert(at=T0 + 86_400)):
+    for said in (alert(), alert(cause="repeat"), rehearsed(), drilled(), event("acknowledged"), alert(at=T0 + 86_400)):
         tally.count(said)
     assert (tally.alerts, tally.episodes, tally.longest_s, tally.last_cry_at) == (2, 0, 0.0, None)
 
