@@ -1,7 +1,9 @@
 """A real mosquitto on a free port, and a client that writes down what it hears. For tests marked `broker`."""
 
+import contextlib
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -43,11 +45,12 @@ def missing(what: str, package: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on, and that the kernel gives to no connection of another test meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)  # below /proc/sys/net/ipv4/ip_local_port_range
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -220,6 +223,10 @@ class Recorder:
     def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish a message, and wait until the broker has it."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(DEADLINE_S)
+
+    def send_soon(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish a message, and go on: one of many; what is sent later arrives later."""
+        self._client.publish(topic, payload, qos=1, retain=retain)
 
     def close(self) -> None:
         """Disconnect, and end the client's thread."""

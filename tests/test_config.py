@@ -400,6 +400,19 @@ def test_useless_password_file(write: Write, tmp_path: Path, content: bytes, fau
     assert fault in problem
 
 
+@pytest.mark.parametrize("key", ["rooms.nursery.path", "history.path", "log.alerts", "model.path", "reason.path"])
+def test_a_path_with_a_nul_is_refused(write: Write, key: str) -> None:
+    """No file can have such a name, so it is refused here and not by a thread that opens it."""
+    assert "holds a NUL" in "\n".join(problems(write(f'{key} = "a\\u0000b"')))
+
+
+def test_the_name_of_a_password_file_stays_on_its_line() -> None:
+    """A line break in a file's name begins no line of the error of its own."""
+    problem = only_problem(None, "mqtt.password_file=a\nmqtt.host = forged")
+    assert problem.isprintable()
+    assert "a\\nmqtt.host" in problem
+
+
 def test_endless_password_file() -> None:
     """A password file without an end does not hang the start."""
     assert "too long" in only_problem(None, "mqtt.password_file=/dev/zero")

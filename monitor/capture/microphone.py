@@ -75,18 +75,21 @@ class MicrophoneSource(ChildSource):
         """Take what the child says as JSON; what ALSA says beside it is for nobody. See `ChildSource`."""
         if not line.startswith("{"):
             return
-        said = json.loads(line)
-        match said["event"]:
-            case "overflow":
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        match said:
+            case {"event": "overflow"}:
                 self.overflows += 1
                 if self.overflows % EVERY == 1:
                     log.warning("samples_lost", device=self._name, times=self.overflows)
-            case "opened":
-                log.info("microphone_opened", **{key: said[key] for key in ("device", "rate_hz", "channels")})
-            case "served":
+            case {"event": "opened", "device": device, "rate_hz": rate_hz, "channels": channels}:
+                log.info("microphone_opened", device=device, rate_hz=rate_hz, channels=channels)
+            case {"event": "served"}:
                 self._served = True
-            case "failed":
-                self._failure = SourceError(said["subject"], said["fault"], said["fix"])
+            case {"event": "failed", "subject": str(subject), "fault": str(fault), "fix": str(fix)}:
+                self._failure = SourceError(subject, fault, fix)
 
     def broken(self) -> SourceError:
         """See `ChildSource`."""

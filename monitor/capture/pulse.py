@@ -95,7 +95,7 @@ def pulse_sources() -> list[Device]:
     for index, text in _listed("sources", "Source"):
         # "Source #3\n\tName: ...\n\tDescription: ...\n\tSample Specification: s16le 2ch 48000Hz"
         facts = dict(re.findall(r"^\t(Name|Description|Sample Specification): (.*)$", text, re.MULTILINE))
-        rate = re.search(r"(\d+)Hz", facts.get("Sample Specification", ""))
+        rate = re.search(r"([0-9]{1,9})Hz", facts.get("Sample Specification", ""))
         name = facts.get("Name", "")
         devices.append(
             Device(
@@ -128,8 +128,8 @@ def source_heard_by(pid: int) -> str:
 
 def _listed(what: str, heading: str) -> list[tuple[int, str]]:
     """Ask for all of a kind; return the number and the text of each."""
-    texts = re.split(rf"^{heading} #", _ask("list", what), flags=re.MULTILINE)[1:]
-    return [(int(number), text) for number, _, text in (text.partition("\n") for text in texts)]
+    parts = re.split(rf"^{heading} #([0-9]{{1,9}})$", _ask("list", what), flags=re.MULTILINE)[1:]
+    return [(int(number), text) for number, text in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _program(name: str) -> str:

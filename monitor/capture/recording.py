@@ -22,6 +22,11 @@ UNKNOWN_LENGTH = 0xFFFF_0000
 """A WAV written to a pipe declares a length near 2**32; one that declares less than this must hold it."""
 
 
+RATES_HZ = range(1_000, 384_001)
+CHANNELS = range(1, 33)
+"""What a header may say of real sound; with more, a block of it would be larger than any room's memory."""
+
+
 class Recording:
     """An audio file, read as int16 blocks at 16 kHz, mono; memory stays flat however long it is.
 
@@ -44,7 +49,12 @@ class Recording:
             raise self._error((error.strerror or "cannot be read").lower()) from error
         except soundfile.LibsndfileError as error:
             raise self._error(f"is no recording that can be read: {error.error_string.rstrip('.')}") from error
-        self.duration_s = self._file.frames / self._file.samplerate
+        rate_hz, channels = self._file.samplerate, self._file.channels
+        if rate_hz not in RATES_HZ or channels not in CHANNELS:
+            self._file.close()
+            limits = f"1 to {CHANNELS[-1]}, at {RATES_HZ[0]} to {RATES_HZ[-1]} Hz"
+            raise self._error(f"is no sound: {channels} channels at {rate_hz} Hz, where {limits} can be heard")
+        self.duration_s = self._file.frames / rate_hz
         if not self._file.frames:
             self._file.close()
             raise self._error("holds no samples")

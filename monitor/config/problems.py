@@ -58,7 +58,8 @@ def bad_room(path: KeyPath, layer: str) -> str:
 
 def unreadable(path: KeyPath, leaf: Leaf, file: Path, fault: str) -> str:
     """The sentence for a file that a setting names and that cannot be used."""
-    return _sentence(path, leaf, f"{file} {fault}; make it readable for this user, or remove the key")
+    shown = str(file) if str(file).isprintable() else ascii(str(file))
+    return _sentence(path, leaf, f"{shown} {fault}; make it readable for this user, or remove the key")
 
 
 def show_key(path: KeyPath) -> str:

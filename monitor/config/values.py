@@ -41,8 +41,11 @@ class Table(BaseModel):
         wants_number = wanted in (int, float, float | None)
         if (wants_number and (text or isinstance(value, bool))) or (wanted is bool and (text or number)):
             raise PydanticCustomError("wrong_type", "is of another type")
-        if value == "" and wanted in (Path, Path | None):
-            raise ValueError("is empty; name a path or remove the key")
+        if wanted in (Path, Path | None):
+            if value == "":
+                raise ValueError("is empty; name a path or remove the key")
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError("holds a NUL, which no path may; remove it")
         return value
 
 

@@ -134,7 +134,11 @@ def read_manifest(folder: Path, kind: type[M]) -> M:
 def _check_hashes(folder: Path, manifest: AnyManifest) -> None:
     for name, wanted in manifest.files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        try:
+            outside = not path.resolve().is_relative_to(folder.resolve())
+        except (ValueError, RuntimeError, OSError) as error:  # a NUL in the name; a link to itself
+            raise ModelError(str(folder / "manifest.json"), f"files: {name!r}: {error}", manifest.fix) from error
+        if outside:
             raise ModelError(str(folder / "manifest.json"), f"files: {name!r} lies outside the folder", manifest.fix)
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -33,6 +33,14 @@ __all__ = [
 GOLDEN_TOLERANCE = 1e-2
 """At start; at export it is 1e-4. Another processor's kernels differ, a damaged model differs more."""
 
+GOLDEN_BYTES = 64 << 20
+"""Unpacked; the shipped ones are under 5 MB. More is no golden vectors, and might be more than this machine has."""
+
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(MemoryError, NotImplementedError, RuntimeError),  # a header that promises terabytes; packed or locked otherwise
+)
+
 ROW_TOLERANCE = 1e-3
 """How far from 1 a golden row of likelihoods may sum."""
 
@@ -173,10 +181,14 @@ def _golden(golden: Path, fix: str) -> tuple[Waveforms, Scores]:
         ModelError: They cannot be read, or there are none.
     """
     try:
+        with zipfile.ZipFile(golden) as archive:
+            unpacked_bytes = sum(member.file_size for member in archive.infolist())
+        if unpacked_bytes > GOLDEN_BYTES:
+            raise ModelError(str(golden), f"holds {unpacked_bytes >> 20} MB, more than golden vectors need", fix)
         with np.load(golden) as arrays:
             wanted = {name: arrays[name] for name in arrays.files}
             waveforms = wanted.pop("waveform")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise ModelError(str(golden), "cannot be read: it holds no golden vectors", fix) from error
     if waveforms.ndim != 2 or not len(waveforms) or not wanted:  # noqa: PLR2004 - float32[m, samples]
         raise ModelError(str(golden), "holds no golden vectors", fix)

@@ -4,10 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from typing import Final
 
+import pydantic
+
 from monitor.publish.database import Database
 from monitor.publish.figures import Count
 from monitor.publish.minutes import Minute
+from monitor.publish.rows import each
 from monitor.records import NOT_A_CRY
+
+_COUNT = pydantic.TypeAdapter(Count)
 
 Key = tuple[str, str, str]
 """Room, model, sensitivity."""
@@ -45,13 +50,13 @@ def write_minutes(database: Database, minutes: Iterable[Minute]) -> None:
 
 def counts(database: Database) -> list[Count]:
     """Return all that was counted since installation; some milliseconds."""
-    found: dict[Key, list[float]] = {}
     alerted = database.rows(_ALERTED, (NOT_A_CRY, True, 0.0))
-    for row in [*database.rows("SELECT * FROM heard"), *database.rows("SELECT * FROM totals"), *alerted]:
-        sums = found.setdefault(_key(row), [0.0, 0, 0, 0])
-        for place, name in enumerate(("heard_s", "alerts", "answered", "not_a_cry")):
-            sums[place] += row.get(name, 0)
-    return [Count(*key, sums[0], *map(int, sums[1:])) for key, sums in sorted(found.items())]
+    rows = [*database.rows("SELECT * FROM heard"), *database.rows("SELECT * FROM totals"), *alerted]
+    found: dict[Key, Count] = {}
+    for one in each(_COUNT.validate_python, rows):
+        key = (one.room, one.model, one.sensitivity)
+        found[key] = found[key] + one if key in found else one
+    return [found[key] for key in sorted(found)]
 
 
 def roll_up(database: Database, oldest_at: float) -> None:

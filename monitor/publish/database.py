@@ -138,7 +138,7 @@ def open_to_write(
     with _as_store_error(path, _WRITABLE):
         try:
             connection = _open(path, migrations, wait_s)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
             _set_aside(path, str(error), wall())
@@ -275,14 +275,17 @@ def _version(path: Path, connection: sqlite3.Connection, migrations: Sequence[Se
 
 
 def _check(connection: sqlite3.Connection) -> None:
+    # What is damaged may be no text, in a row as in the verdict.
+    connection.text_factory = lambda text: text.decode(errors="replace")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict.splitlines()[-1])  # above it stands only the name of the database
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    # `not a database` and `malformed` are DatabaseError itself; a lock or a full disk is a subclass.
-    return type(error) is sqlite3.DatabaseError
+def _is_damage(error: Exception) -> bool:
+    # `not a database` and `malformed` are DatabaseError itself; a lock or a full disk is a subclass. Where a table's
+    # name is no text, sqlite3 cannot say what is wrong.
+    return type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Sequence[Sequence[str]]) -> None:
@@ -322,8 +325,8 @@ def _set_aside(path: Path, fault: str, at: float) -> None:
 def _as_store_error(path: Path, fix: str, fault: str = "the history cannot be used") -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        if _is_damage(error):
             raise StoreDamagedError(str(path), f"is damaged: {error}", _DAMAGED) from error
         raise StoreError(str(path), f"{fault}: {error}", fix) from error
 

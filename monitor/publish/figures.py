@@ -7,7 +7,8 @@ answered is told beside them. A night is 8 h that were really heard.
 import functools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 NIGHT_H: Final = 8.0
@@ -17,6 +18,9 @@ TAIL: Final = 0.025
 
 NONE_SEEN: Final = 0.05
 """Where none was seen there is nothing below: all of the 5 % lie above."""
+
+EXACT_UP_TO: Final = 100
+"""The exact interval of more takes so long that an alert could wait for it."""
 
 _HALVINGS: Final = 60
 
@@ -39,6 +43,16 @@ class Count:
     alerts: int = 0
     answered: int = 0
     not_a_cry: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        """Return both counts as one, of this one's room, model and sensitivity."""
+        return replace(
+            self,
+            heard_s=self.heard_s + other.heard_s,
+            alerts=self.alerts + other.alerts,
+            answered=self.answered + other.answered,
+            not_a_cry=self.not_a_cry + other.not_a_cry,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +119,13 @@ class Figures:
 def poisson_interval(seen: int) -> tuple[float, float]:
     """Return between which means `seen` events are to be expected: the exact 95 % interval (Garwood).
 
-    Of 0 the lower end is 0, and the upper the exact one-sided 95 % bound, 2.996. Of 20 it takes 1 ms, of 400 50 ms.
+    Of 0 the lower end is 0, and the upper the exact one-sided 95 % bound, 2.996. Of 20 it takes 1 ms; beyond 100 it is
+    the approximation of Wilson and Hilferty (1931), within 3e-5 of the exact one there.
     """
     if not seen:
         return 0.0, _mean_where(0, NONE_SEEN)
+    if seen > EXACT_UP_TO:
+        return _near(seen, TAIL), _near(seen + 1, 1 - TAIL)
     return _mean_where(seen - 1, 1 - TAIL), _mean_where(seen, TAIL)
 
 
@@ -123,6 +140,12 @@ def two_digits(value: float, direction: Callable[[float], int]) -> float:
 def _at_most(seen: int, mean: float) -> float:
     """Return how likely a Poisson count of this mean is `seen` at most."""
     return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(seen + 1))
+
+
+def _near(seen: int, probability: float) -> float:
+    """Return half of the chi-squared value, of 2 * `seen` degrees of freedom, below which it is so likely to lie."""
+    z = NormalDist().inv_cdf(probability)
+    return float(seen * (1 - 1 / (9 * seen) + z / (3 * math.sqrt(seen))) ** 3)
 
 
 def _mean_where(seen: int, probability: float) -> float:

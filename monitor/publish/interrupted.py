@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pydantic
+
+from monitor.publish.rows import At, Room, Seconds, Share
 from monitor.records import Event
 
 UNTOLD_AT_MOST_S: Final = 120.0
@@ -17,14 +20,14 @@ class OpenEpisode:
     """An episode whose end nobody wrote down: the service died in it."""
 
     episode_id: str
-    room: str
+    room: Room
     model: str
-    started_at: float
-    started_s: float
-    last_at: float
-    peak: float
-    mean: float
-    duration_s: float
+    started_at: At
+    started_s: Seconds
+    last_at: At
+    peak: Share
+    mean: Share
+    duration_s: Seconds
     level_dbfs: float
     reason: str
     reasons: dict[str, float]
@@ -32,21 +35,19 @@ class OpenEpisode:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "OpenEpisode":
         """Return what a row of the history says; what it does not say is 0, and -inf dBFS."""
-        level_dbfs = row["level_dbfs"]
-        return cls(
-            episode_id=row["episode_id"],
-            room=row["room"],
-            model=row["model"],
-            started_at=row["started_at"],
-            started_s=row["started_s"],
-            last_at=row["last_at"],
-            peak=row["peak"] or 0.0,
-            mean=row["mean"] or 0.0,
-            duration_s=row["duration_s"] or 0.0,
-            level_dbfs=float("-inf") if level_dbfs is None else level_dbfs,
-            reason=row["reason"],
-            reasons=json.loads(row["reasons"]),
+        return _OPEN.validate_python(
+            {
+                **row,
+                "peak": row["peak"] or 0.0,
+                "mean": row["mean"] or 0.0,
+                "duration_s": row["duration_s"] or 0.0,
+                "level_dbfs": float("-inf") if row["level_dbfs"] is None else row["level_dbfs"],
+                "reasons": json.loads(row["reasons"]),
+            }
         )
+
+
+_OPEN = pydantic.TypeAdapter(OpenEpisode)
 
 
 def interrupted(episode: OpenEpisode) -> Event:

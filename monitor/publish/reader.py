@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pydantic
+
 from monitor.publish.counts import counts
 from monitor.publish.database import Database, open_to_read
 from monitor.publish.figures import Count
 from monitor.publish.minutes import Minute
+from monitor.publish.rows import At, Seconds, Share, each
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,12 @@ class PastEpisode:
 
     episode_id: str
     room: str
-    started_at: float
-    ended_at: float | None
+    started_at: At
+    ended_at: At | None
     ended_by: str | None
-    duration_s: float
-    peak: float
-    mean: float
+    duration_s: Seconds
+    peak: Share
+    mean: Share
     reason: str
     model: str
     lead_s: float = 0.0
@@ -50,10 +53,15 @@ class PastAlert:
 
     room: str
     episode_id: str | None
-    at: float
+    at: At
     cause: str
     held_by: str | None
-    crying_s: float | None
+    crying_s: Seconds | None
+
+
+_EPISODE = pydantic.TypeAdapter(PastEpisode)
+_ALERT = pydantic.TypeAdapter(PastAlert)
+_MINUTE = pydantic.TypeAdapter(Minute)
 
 
 class Past:
@@ -74,7 +82,7 @@ class Past:
             FROM episodes WHERE ended_at IS NULL OR ended_at >= ? ORDER BY started_at, episode_id""",
             (_oldest(since_at),),
         )
-        return [PastEpisode(**row) for row in rows]
+        return each(_EPISODE.validate_python, rows)
 
     def alerts(self, *, since_at: float | None = None) -> list[PastAlert]:
         """Return the alerts since, sent and held back, oldest first."""
@@ -82,7 +90,7 @@ class Past:
             "SELECT room, episode_id, at, cause, held_by, crying_s FROM alerts WHERE at >= ? ORDER BY at, alert_id",
             (_oldest(since_at),),
         )
-        return [PastAlert(**row) for row in rows]
+        return each(_ALERT.validate_python, rows)
 
     def minutes(self, *, since_at: float, until_at: float) -> list[Minute]:
         """Return what was heard in the minutes from `since_at` up to `until_at` (UTC seconds), oldest first."""
@@ -91,7 +99,7 @@ class Past:
             " ORDER BY at, room",
             (since_at, until_at),
         )
-        return [Minute(**row) for row in rows]
+        return each(_MINUTE.validate_python, rows)
 
     def counts(self) -> list[Count]:
         """Return what each room counted since installation, by model and sensitivity."""

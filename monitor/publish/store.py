@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+import pydantic
 import structlog
 
 from monitor.publish import counts
+from monitor.publish import rows as read
 from monitor.publish.database import BUSY_S, open_to_write
 from monitor.publish.figures import Count
 from monitor.publish.interrupted import OpenEpisode
@@ -25,6 +27,8 @@ UNDELIVERED_AT_MOST: Final = 500
 """So many are taken up at once: an outbox holds twice as many."""
 
 _DAY_S: Final = 86_400.0
+
+_CRY = pydantic.TypeAdapter(Cry)
 
 
 class Store:
@@ -135,7 +139,7 @@ class Store:
     def open_episodes(self) -> list[OpenEpisode]:
         """Return the episodes without an end, oldest first."""
         rows = self._db.rows("SELECT * FROM episodes WHERE ended_at IS NULL ORDER BY started_at")
-        return [OpenEpisode.of(row) for row in rows]
+        return read.each(OpenEpisode.of, rows)
 
     def undelivered(self, *, max_age_s: float, now_at: float, after: str | None = None) -> list[Event]:
         """Return the next 500 events that no broker has acknowledged, as they were written: a clock may be set.
@@ -159,7 +163,7 @@ class Store:
             )
         if expired:
             log.warning("events_kept_in_history_only", events=expired, older_than_s=max_age_s)
-        return [Event(**json.loads(row["record"])) for row in rows]
+        return read.each(read.event, rows)
 
     def mark_delivered(self, event_id: str, at: float) -> None:
         """Note that the broker has acknowledged the event, at `at` (UTC seconds)."""
@@ -175,7 +179,7 @@ class Store:
         """Return the settings to start with, by the rule of `settings.settle`, and keep what follows from it."""
         self._configured = dict(configured)
         rows = self._db.rows("SELECT room, setting, value, overrode FROM settings")
-        settled, dropped = settle(configured, {(r["room"], r["setting"]): (r["value"], r["overrode"]) for r in rows})
+        settled, dropped = settle(configured, dict(read.each(read.setting, rows)))
         for key in dropped:
             self.write_setting(Applied(*key, configured[key]))
         return settled
@@ -203,10 +207,7 @@ class Store:
     def until(self) -> dict[Key, tuple[float, float]]:
         """Return of the settings that end by themselves when, UTC, perhaps in the past, and the seconds asked for."""
         rows = self._db.rows("SELECT room, setting, until_at, asked_s FROM settings WHERE until_at IS NOT NULL")
-        found: dict[Key, tuple[float, float]] = {
-            (row["room"], row["setting"]): (row["until_at"], row["asked_s"] or 0.0) for row in rows
-        }
-        return {key: until for key, until in found.items() if key in self._configured}
+        return {key: until for key, until in read.each(read.until, rows) if key in self._configured}
 
     def write_setting(self, applied: Applied) -> None:
         """Keep a setting made over MQTT, with the configured value that it overrides; one that overrides none goes."""
@@ -231,7 +232,7 @@ class Store:
     def last_care(self) -> dict[tuple[str, str], float]:
         """Return when each kind was last done in each room, UTC seconds."""
         rows = self._db.rows("SELECT room, kind, max(at) AS at FROM care GROUP BY room, kind")
-        return {(row["room"], row["kind"]): row["at"] for row in rows}
+        return dict(read.each(read.care, rows))
 
     def write_feedback(self, room: str, episode_id: str, value: str, at: float) -> None:
         """Keep what a person says that a cry was; the last word on an episode stands."""
@@ -245,7 +246,7 @@ class Store:
                 (SELECT episode_id FROM episodes WHERE episodes.room = given.room ORDER BY started_at DESC LIMIT 1)
             GROUP BY room"""
         )
-        return {row["room"]: row["value"] for row in rows}
+        return dict(read.each(read.answer, rows))
 
     def find_episode(self, room: str, episode_id: str | None) -> str | None:
         """Return this id where it is an episode of the room, of None the room's latest; None where there is none."""
@@ -254,7 +255,8 @@ class Store:
             " ORDER BY started_at DESC LIMIT 1",
             (room, episode_id, episode_id),
         )
-        return rows[0]["episode_id"] if rows else None
+        found: object = rows[0]["episode_id"] if rows else None
+        return found if isinstance(found, str) else None
 
     def night(self, since_at: float) -> Night:
         """Return the episodes that began at `since_at` (UTC seconds) or later, and how many alerts were sent since."""
@@ -268,7 +270,9 @@ class Store:
             " WHERE at >= ? AND held_by IS NULL AND cause != 'test' GROUP BY room",
             (since_at,),
         )
-        return Night(tuple(Cry(**row) for row in cries), tuple((row["room"], row["alerts"]) for row in alerts))
+        return Night(
+            tuple(read.each(_CRY.validate_python, cries)), tuple((row["room"], row["alerts"]) for row in alerts)
+        )
 
     def write_minutes(self, minutes: Sequence[Minute]) -> None:
         """Keep what was heard."""

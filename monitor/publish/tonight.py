@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from monitor.publish.rows import At, Seconds
 from monitor.records import Event
 
 _NOON = time(12)
@@ -15,8 +16,8 @@ class Cry:
 
     room: str
     episode_id: str
-    started_at: float
-    duration_s: float
+    started_at: At
+    duration_s: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from monitor.capture.child import ChildSource
+from monitor.capture.microphone import MicrophoneSource
+from monitor.capture.pulse import pulse_sources
 from monitor.errors import SourceError
 from monitor.records import Samples
 
@@ -142,3 +145,22 @@ def test_a_program_that_is_not_there() -> None:
 
     with pytest.raises(SourceError, match="/nowhere/parec: cannot be started: No such file"):
         Missing("").open()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event":', "{}", '{"event": "opened"}', '{"event": "failed", "fault": 1}', "{" * 5_000]
+)
+def test_what_a_library_says_in_braces_ends_no_room(line: str) -> None:
+    """ALSA writes on the same standard error: a line that is none of the child's words is passed over."""
+    source = MicrophoneSource(None)
+    source.hear(line)
+    assert "its process ended" in str(source.broken())
+
+
+def test_a_sound_server_that_answers_oddly_has_no_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source without a number is none; nothing but a `SourceError` may come of a question to another program."""
+    pactl = tmp_path / "pactl"
+    pactl.write_text("#!/bin/sh\necho 'Source #none'\necho 'Source #'\n")
+    pactl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert pulse_sources() == []

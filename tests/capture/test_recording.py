@@ -87,6 +87,14 @@ def not_a_number(path: Path) -> None:
     soundfile.write(path, np.array([0.0, np.nan] * 8_000, np.float32), 16_000, format="WAV", subtype="FLOAT")
 
 
+def seven_hertz(path: Path) -> None:
+    soundfile.write(path, synth.noise(1), 7, format="WAV")
+
+
+def a_thousand_channels(path: Path) -> None:
+    soundfile.write(path, np.zeros((100, 1_000), np.int16), 16_000, format="WAV")
+
+
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
@@ -100,6 +108,8 @@ def not_a_number(path: Path) -> None:
         (truncated_ogg, ""),
         (not_a_number, "no numbers"),
         (one_sample, "too short"),
+        (seven_hertz, "no sound: 1 channels at 7 Hz"),
+        (a_thousand_channels, "no sound: 1000 channels"),
     ],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, make: Callable[[Path], None], fault: str) -> None:

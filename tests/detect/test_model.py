@@ -1,5 +1,6 @@
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,6 +179,27 @@ def cut_the_golden_vectors(folder: Path) -> None:
     (folder / "golden.npz").write_bytes(b"PK")
 
 
+def name_a_nul(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["files"] = {"a\0b": ""}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def name_a_link_to_itself(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["files"] = {"loop": ""}
+    (folder / "loop").symlink_to("loop")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def pack_too_much(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    manifest["files"] = {}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with zipfile.ZipFile(folder / "golden.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("waveform.npy", b"\0" * (80 << 20))
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -192,6 +214,9 @@ def cut_the_golden_vectors(folder: Path) -> None:
         (name_another_signature, "sing"),
         (missize_a_part, "chunk_frames=47"),
         (cut_the_golden_vectors, "golden.npz"),
+        (name_a_nul, "files: 'a\\x00b'"),
+        (name_a_link_to_itself, "loop"),
+        (pack_too_much, "golden.npz: holds 80 MB"),
     ],
 )
 def test_a_damaged_folder_is_refused(tmp_path: Path, damage: Callable[[Path], None], named: str) -> None:

@@ -31,6 +31,8 @@ def ready(service: Service, recorder: Recorder) -> None:
 
     recorder.wait_for_message(STATUS, b"online")
     wait_until(comes_through, "commands come through")
+    recorder.send(f"{ROOM}/enabled/set", b"OFF")  # of those that were sent meanwhile none comes after this one
+    wait_until(lambda: service.commands[-1].value == "OFF", "the last of them")
     service.commands.clear()
 
 

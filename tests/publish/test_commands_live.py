@@ -32,6 +32,8 @@ def ready(service: Service, recorder: Recorder) -> None:
 
     recorder.wait_for_message(STATUS, b"online")
     wait_until(comes_through, "commands come through")
+    recorder.send("cry/home/nursery/enabled/set", b"OFF")  # of those sent meanwhile none comes after this one
+    wait_until(lambda: service.commands[-1].value == "OFF", "the last of them")
     service.commands.clear()
 
 

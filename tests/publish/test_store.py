@@ -403,3 +403,73 @@ def test_a_closed_store_says_so() -> None:
     with pytest.raises(StoreError):
         store.append(event())
     assert not Path(MEMORY).exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET record = '{'",
+        "UPDATE events SET record = 'null'",
+        """UPDATE events SET record = json_set(record, '$.at', 1e300)""",
+        """UPDATE events SET record = json_set(record, '$.room', 'a/#')""",
+        """UPDATE events SET record = json_set(record, '$.event_type', 'cry_paused')""",
+    ],
+)
+def test_an_event_that_cannot_be_read_holds_up_no_other(store: Store, path: Path, damage: str) -> None:
+    """A row that is damaged is left out, with one warning; what was written after it is sent."""
+    store.append(event())
+    store.append(event("cry_ended"))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"{damage} WHERE event_type = 'cry_started'")
+    with structlog.testing.capture_logs() as logs:
+        assert undelivered(store) == ["e1-cry_ended"]
+    assert [(line["event"], line["rows"]) for line in logs] == [("history_rows_unreadable", 1)]
+
+
+def test_an_open_episode_that_cannot_be_read_ends_no_start(store: Store, path: Path) -> None:
+    """Its time is no time, its causes are no JSON: it is left out, and the other is closed."""
+    for number in (1, 2, 3):
+        store.append(event(number=number))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE episodes SET last_at = 'yesterday' WHERE episode_id = 'e1'")
+        other.execute("UPDATE episodes SET reasons = '{' WHERE episode_id = 'e2'")
+    assert [episode.episode_id for episode in store.open_episodes()] == ["e3"]
+
+
+def test_a_setting_that_nobody_could_have_made_is_not_taken_up(store: Store, path: Path) -> None:
+    """A damaged value, or an end that is no time, leaves the configured value; the service starts."""
+    configured = {("nursery", "sensitivity"): "normal", ("nursery", "alert_after"): "0", SNOOZE: "None"}
+    store.settle(configured)  # type: ignore[arg-type]
+    store.write_setting(Applied("nursery", "sensitivity", "high"))
+    store.write_setting(Applied("nursery", "alert_after", "30"))
+    store.write_setting(Applied("nursery", "snooze", "2026-09-21T14:30:00.000Z", T0 + 1_000, 1_000.0))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE settings SET value = 'x' || value, until_at = 'soon'")
+    assert store.settle(configured) == configured  # type: ignore[arg-type]
+    assert store.until() == {}
+
+
+def test_a_note_that_nobody_could_have_made_is_not_said(store: Store, path: Path) -> None:
+    """A kind of care or a time that does not exist would be a topic that no broker takes, and end the thread."""
+    for kind in ("fed", "slept", "changed"):
+        store.write_care("nursery", kind, T0)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE care SET kind = '#' WHERE kind = 'fed'")
+        other.execute("UPDATE care SET at = 9e999 WHERE kind = 'slept'")
+    assert store.last_care() == {("nursery", "changed"): T0}
+
+
+def test_a_file_whose_schema_is_no_text_is_set_aside(path: Path) -> None:
+    """A byte that is no UTF-8 in a table's name is damage like any other."""
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"TABLE episodes", b"TABLE \x80pisodes", 1).replace(
+            b"episodesepisodes", b"\x80pisodes\x80pisodes", 1
+        )
+    )
+    with structlog.testing.capture_logs() as logs:
+        Store(path).close()
+    assert "history_set_aside" in [line["event"] for line in logs]
