@@ -12,7 +12,6 @@ from monitor import __version__
 from monitor.capture import AudioSource, Capture, FileSource, Judge, MicrophoneSource, PulseSource, Rearm, Segmenter
 from monitor.config import Config, MqttConfig, RoomConfig
 from monitor.detect import (
-    NOT_SNOOZED,
     AlertRule,
     Detect,
     Detector,
@@ -23,7 +22,7 @@ from monitor.errors import StoreError
 from monitor.handoff import Inbox, Reports, SegmentQueue
 from monitor.line import Service
 from monitor.publish import PATIENT_S, AlertLog, Broker, Discovery, Messages, Publisher, Store
-from monitor.records import Command, Sensitivity, SettingName
+from monitor.records import NONE, Command, Sensitivity, SettingName
 from monitor.threads import Loop
 
 log = structlog.get_logger()
@@ -126,9 +125,7 @@ def detector_of(config: Config, model: Model, history: History, reasons: Reasons
         },
         # An end that nobody knows is over, and says so: `snooze` must not stand at a time that never comes.
         snoozed_until={
-            room: until.get((room, "snooze"), (0.0, 0.0))
-            for room in config.rooms
-            if settings[room, "snooze"] != NOT_SNOOZED
+            room: until.get((room, "snooze"), (0.0, 0.0)) for room in config.rooms if settings[room, "snooze"] != NONE
         },
     )
 
@@ -213,5 +210,5 @@ def configured_settings(config: Config) -> dict[Key, str]:
         configured[room, "enabled"] = "ON" if room_config.enabled else "OFF"
         configured[room, "sensitivity"] = room_config.sensitivity
         configured[room, "alert_after"] = str(room_config.alert.after_s)
-        configured[room, "snooze"] = NOT_SNOOZED
+        configured[room, "snooze"] = NONE
     return configured

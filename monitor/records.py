@@ -1,10 +1,11 @@
-"""The values that cross threads: frozen, slotted, each owning a copy of what it holds.
+"""The values that cross threads: frozen, slotted, each owning a copy of what it holds; and the words they share.
 
 Three clocks, one suffix each: `_s` positions (`at_s`, `started_s`) count samples since the source opened, `at` and
 `started_at` are UTC seconds since the epoch, `monotonic_s` is this process's monotonic clock.
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -43,8 +44,16 @@ Sensitivity = Literal["low", "normal", "high"]
 UNSURE = "unsure"
 """The `reason` of a cry whose cause cannot be told."""
 
+NONE = "None"
+"""What a setting or a note says where there is nothing to say; Home Assistant shows it as unknown."""
+
 NOT_A_CRY = "not_a_cry"
 """What a person answers where there was none; no model may call a cause so."""
+
+
+def time_of(at: float) -> str:
+    """Return UTC seconds as every reader sees a time: RFC 3339 with milliseconds and Z."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 One thread for all rooms; the thread-free core is `Detector`.
 """
 
-from monitor.detect.alerts import NOT_SNOOZED, AlertRule
+from monitor.detect.alerts import AlertRule
 from monitor.detect.detector import BATCH, Detector, Said, new_id
 from monitor.detect.loop import Detect
 from monitor.detect.model import (
@@ -21,7 +21,6 @@ from monitor.detect.stream import to_waveforms
 
 __all__ = [
     "BATCH",
-    "NOT_SNOOZED",
     "AlertRule",
     "Detect",
     "Detector",

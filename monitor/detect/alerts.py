@@ -3,14 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from monitor.detect.episodes import EpisodeTracker, Moment
-from monitor.records import NOT_A_CRY, AlertCause, AlertHeld, Alerting, Applied, Command, Event, HeldBy
-
-NOT_SNOOZED = "None"
-"""What `snooze` says of a room that is not snoozed."""
+from monitor.records import NONE, NOT_A_CRY, AlertCause, AlertHeld, Alerting, Applied, Command, Event, HeldBy, time_of
 
 T = TypeVar("T")
 
@@ -210,10 +206,5 @@ class Alerts:
         return [Alerting(self._room, on, now.at)] if changed else []
 
     def _snoozed(self, until_at: float | None = None, asked_s: float | None = None) -> Applied:
-        value = NOT_SNOOZED if until_at is None else _rfc_3339(until_at)
+        value = NONE if until_at is None else time_of(until_at)
         return Applied(self._room, "snooze", value, until_at, asked_s)
-
-
-def _rfc_3339(at: float) -> str:
-    """With milliseconds and Z, as every time on MQTT."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

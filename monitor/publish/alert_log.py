@@ -12,8 +12,8 @@ import structlog
 
 from monitor.errors import StoreError
 from monitor.publish.history import EVERY
-from monitor.publish.messages import time_of, to_json
-from monitor.records import AlertHeld, Event
+from monitor.publish.messages import to_json
+from monitor.records import AlertHeld, Event, time_of
 
 log = structlog.get_logger()
 

@@ -8,11 +8,11 @@ import structlog
 from monitor.publish.commands import Commands, Refusal
 from monitor.publish.discovery import Discovery
 from monitor.publish.history import UNREADABLE, History
-from monitor.publish.messages import FEEDBACK, NONE, ONLINE, Message, Messages, time_of
+from monitor.publish.messages import FEEDBACK, ONLINE, Message, Messages
 from monitor.publish.picture import Picture
 from monitor.publish.reports import Incoming
 from monitor.publish.room import Now
-from monitor.records import Command
+from monitor.records import NONE, Command, time_of
 
 log = structlog.get_logger()
 

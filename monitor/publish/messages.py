@@ -7,12 +7,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from monitor.publish.figures import Figures
 from monitor.publish.tonight import Tally
-from monitor.records import Event, Gate, Problem, RoomHealth, SettingName
+from monitor.records import Event, Gate, Problem, RoomHealth, SettingName, time_of
 
 VERSION: Final = 1
 """`v` in every JSON payload."""
@@ -20,9 +19,6 @@ VERSION: Final = 1
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 OnOff = Literal["ON", "OFF"]
-
-NONE: Final = "None"
-"""What a retained topic of plain text says where there is nothing to say; Home Assistant shows it as unknown."""
 
 SETTINGS: Final[tuple[SettingName, ...]] = ("enabled", "sensitivity", "alert_after", "snooze")
 """The settings of a room, each with a retained topic of that name."""
@@ -255,8 +251,3 @@ def _number(value: float | None, digits: int) -> float | int | None:
     if value is None or not math.isfinite(value):
         return None
     return round(value, digits) if digits else round(value)
-
-
-def time_of(at: float) -> str:
-    """RFC 3339 with milliseconds and Z, of seconds since the epoch."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,10 +10,21 @@ from datetime import date
 from typing import Final, get_args
 
 from monitor.publish.figures import Figures
-from monitor.publish.messages import FEEDBACK, NONE, Message, Messages
+from monitor.publish.messages import FEEDBACK, Message, Messages
 from monitor.publish.room import Now, Room, differ
 from monitor.publish.tonight import Night, Tally
-from monitor.records import Alerting, Applied, CauseJudged, EndedBy, Event, Level, Problem, RoomHealth, SettingName
+from monitor.records import (
+    NONE,
+    Alerting,
+    Applied,
+    CauseJudged,
+    EndedBy,
+    Event,
+    Level,
+    Problem,
+    RoomHealth,
+    SettingName,
+)
 
 REPEAT_S: Final = 60.0
 """`state` and `health` are said again this often, changed or not."""

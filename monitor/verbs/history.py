@@ -10,6 +10,7 @@ from rich.table import Table
 
 from monitor.config import Loaded
 from monitor.publish import PastAlert, PastEpisode, past_alerts, past_episodes
+from monitor.records import time_of
 
 AGE = re.compile(r"([0-9]{1,5})([mhd])", re.ASCII)
 """`90m`, `12h`, `7d`."""
@@ -74,8 +75,8 @@ def _json(episode: PastEpisode) -> str:
         {
             "episode_id": episode.episode_id,
             "room": episode.room,
-            "started_at": _rfc3339(episode.started_at),
-            "ended_at": None if episode.ended_at is None else _rfc3339(episode.ended_at),
+            "started_at": time_of(episode.started_at),
+            "ended_at": None if episode.ended_at is None else time_of(episode.ended_at),
             "ended_by": episode.ended_by,
             "duration_s": round(episode.duration_s, 2),
             "peak": round(episode.peak, 3),
@@ -92,7 +93,7 @@ def _alert_json(alert: PastAlert) -> str:
             "event_type": _event_type(alert),
             "episode_id": alert.episode_id,
             "room": alert.room,
-            "at": _rfc3339(alert.at),
+            "at": time_of(alert.at),
             "cause": alert.held_by or alert.cause,
             "due": alert.cause if alert.held_by else None,
             "crying_s": None if alert.crying_s is None else round(alert.crying_s, 2),
@@ -139,10 +140,6 @@ def _table(past: list[PastEpisode | PastAlert]) -> Table:
 def _length(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _here(at: float) -> datetime:

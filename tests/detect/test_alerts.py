@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from monitor.detect import NOT_SNOOZED, AlertRule, Detector
+from monitor.detect import AlertRule, Detector
 from monitor.offline import numbered
-from monitor.records import SAMPLE_RATE_HZ, AlertHeld, Alerting, Applied, Command, EndedBy, Event, HeldBy, Segment
+from monitor.records import NONE, SAMPLE_RATE_HZ, AlertHeld, Alerting, Applied, Command, EndedBy, Event, HeldBy, Segment
 
 DEFAULT = AlertRule()
 AFTER_60 = AlertRule(after_s=60)
@@ -288,7 +288,7 @@ class Stories(RuleBasedStateMachine):
         self.read = 0
         self.after_s = 0
         self.snoozed_until_s = 0.0
-        self.snooze_told = NOT_SNOOZED
+        self.snooze_told = NONE
         self.alert_is_on = False
         self.expected_on = False
         self.begin(None)
@@ -429,7 +429,7 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def a_snooze_is_told_until_it_ends(self) -> None:
         """Its topic says an end while it holds, and `None` from that very second, segments or not."""
-        assert (self.snooze_told != NOT_SNOOZED) == (self.room.now_s < self.snoozed_until_s)
+        assert (self.snooze_told != NONE) == (self.room.now_s < self.snoozed_until_s)
 
     @invariant()
     def the_alert_is_on_when_it_should(self) -> None:

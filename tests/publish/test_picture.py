@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from publish.make import T0, alert, drilled, event, health, level, rehearsed
 
 from monitor.publish import Message, Messages
-from monitor.publish.messages import NONE
 from monitor.publish.picture import CRY_ENDED_WITHIN_S, REPEAT_S, Picture
 from monitor.publish.room import Now
 from monitor.publish.tonight import Cry, Night, night_of
-from monitor.records import Alerting, Applied, CauseJudged, EndedBy, Event, Level, RoomHealth
+from monitor.records import NONE, Alerting, Applied, CauseJudged, EndedBy, Event, Level, RoomHealth
 
 START = Now(1_000.0, T0)
 
