@@ -359,6 +359,7 @@ def test_override_without_equals() -> None:
         "password = 'hunter22'",
         "mqtt = 'hunter22'",
         "mqtt.api_token = 'hunter22'",
+        "mqtt.host = 'anna:hunter22@broker'",
         "rooms.a.path = 'rtsp://anna:hunter22@camera/1'",
         "rooms.a.sensitivity = 'rtsp://anna:hunter@22@camera/1'",
     ],

@@ -50,6 +50,14 @@ class MqttConfig(Table):
         description="With tls: the key of cert_file (PEM, without a passphrase).",
     )
 
+    @field_validator("host")
+    @classmethod
+    def _no_address_of_a_page(cls, value: str) -> str:
+        """Nobody calls a host so; a login in it would stand in every line about the broker."""
+        if "@" in value or "/" in value:
+            raise ValueError("is more than a name or an address; the login goes into mqtt.username and password_file")
+        return value
+
     @field_validator("password")
     @classmethod
     def _password_with_name(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

@@ -24,8 +24,8 @@ def is_secret(path: Sequence[str]) -> bool:
 
 
 def has_login(text: str) -> bool:
-    """Whether there may be a login in a URL (`rtsp://user:password@camera/1`)."""
-    return "@" in text.partition("://")[2]
+    """Whether there may be a login in it (`rtsp://user:password@camera/1`, `user:password@broker`)."""
+    return "@" in text.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ broker's answer; only a name look-up can take longer, and nobody can cut one sho
 ABANDONED_AT_MOST: Final = 4
 """Tries given up whose thread still hangs in a look-up; with so many no other is begun, or they would pile up."""
 
+LOOK_AGAIN_S: Final = 1.0
+"""How often it is seen whether one of these has ended meanwhile."""
+
 EVERY: Final = 100
 """A failure is a WARNING the first time, each of its kind once until a connection stands, and then each 100th."""
 
@@ -78,9 +81,9 @@ class Connection:
         if self._link is None:
             return None
         if dead:
-            return LinkDown(self._number, "the MQTT client died without a word", refused=False, connected_for_s=None)
+            return LinkDown(self._number, "the MQTT client died without a word", lasting=False, connected_for_s=None)
         if not self.up and self._clock() - self._began_s >= ATTEMPT_S:
-            return LinkDown(self._number, f"no answer within {ATTEMPT_S:.0f} s", refused=False, connected_for_s=None)
+            return LinkDown(self._number, f"no answer within {ATTEMPT_S:.0f} s", lasting=False, connected_for_s=None)
         return None
 
     def try_again(self) -> None:
@@ -89,6 +92,7 @@ class Connection:
             return
         self._abandoned = [link for link in self._abandoned if not link.ended]
         if len(self._abandoned) >= ABANDONED_AT_MOST:
+            self._next_try_s = self._clock() + LOOK_AGAIN_S
             return
         self._number += 1
         self._began_s = self._clock()
@@ -96,7 +100,7 @@ class Connection:
             self._link = Link(self._number, self._broker, self._will, self._report, self._clock)
         except DeliveryError as error:
             fault = f"{error.subject}: {error.fault}"
-            self._failed(LinkDown(self._number, fault, refused=True, connected_for_s=None, fix=error.fix))
+            self._failed(LinkDown(self._number, fault, lasting=True, connected_for_s=None, fix=error.fix))
 
     def is_current(self, number: int) -> bool:
         """Return whether `number` is of the connection that we have, not of an earlier one."""
@@ -160,7 +164,7 @@ class Connection:
                 self._said.clear()
         self._failures += 1
         delay_s = next_delay_s(
-            refused=report.refused,
+            lasting=report.lasting,
             short_in_a_row=self._short_in_a_row,
             failures=self._failures,
             uniform=self._uniform,

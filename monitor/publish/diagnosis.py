@@ -25,7 +25,8 @@ _NOBODY_VOUCHES: Final = frozenset({2, 18, 19, 20, 21, 24, 27})
 _OTHER_NAME: Final = frozenset({62, 64})
 
 # What a broker's alert is called by Python's ssl.
-_NO_CERTIFICATE: Final = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_HANDSHAKE_FAILURE"})
+_NO_CERTIFICATE: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+_NO_COMMON_GROUND: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
 _OURS_EXPIRED: Final = "SSLV3_ALERT_CERTIFICATE_EXPIRED"
 _OURS_REFUSED: Final = frozenset(
     {
@@ -142,10 +143,12 @@ def _of_tls(reason: str, broker: Broker, now_at: float) -> Diagnosis:
             f"our certificate has expired, by the broker's clock; ours says {_clock(now_at)}",
             "renew mqtt.cert_file; or set the clock of this machine or the broker's, whichever is wrong",
         )
-    if reason in _NO_CERTIFICATE and broker.cert_file is None:
+    if reason in (_NO_CERTIFICATE, _NO_COMMON_GROUND) and broker.cert_file is None:
+        sure = "" if reason == _NO_CERTIFICATE else "perhaps "
         fix = "set mqtt.cert_file and mqtt.key_file to a certificate of this client"
-        return lasting(f"the broker wants a certificate from us: {words}", fix)
-    if reason in _OURS_REFUSED | _NO_CERTIFICATE:
+        fix += "" if reason == _NO_CERTIFICATE else "; or see the broker's log: its own certificate, its ciphers"
+        return lasting(f"{sure}the broker wants a certificate from us: {words}", fix)
+    if reason in _OURS_REFUSED | {_NO_CERTIFICATE, _NO_COMMON_GROUND}:
         fix = "see mqtt.cert_file: an authority that the broker trusts (mosquitto: cafile) must have signed it"
         return lasting(f"the broker does not take our certificate: {words}", fix)
     if reason in _NO_TLS:

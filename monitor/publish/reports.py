@@ -19,7 +19,7 @@ class LinkDown:
 
     Attributes:
         reason: Why, for a reader.
-        refused: Only a person can mend it: a wrong password, an unknown CA, another client with our id. Trying soon
+        lasting: Only a person can mend it: a wrong password, an unknown CA, another client with our id. Trying soon
             is useless.
         connected_for_s: How long it stood; None where it never did.
         fix: What the reader can do; empty where nobody knows.
@@ -27,7 +27,7 @@ class LinkDown:
 
     link: int
     reason: str
-    refused: bool
+    lasting: bool
     connected_for_s: float | None
     fix: str = ""
 

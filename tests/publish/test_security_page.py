@@ -46,6 +46,7 @@ FAULTS = {
     "it is for another name": found(certificate(62), certificate(64)),
     "the broker wants a certificate": found(
         alert("TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        alert("SSLV3_ALERT_HANDSHAKE_FAILURE"),
         alert("TLSV1_ALERT_UNKNOWN_CA"),
         alert("SSLV3_ALERT_BAD_CERTIFICATE"),
     ),
@@ -89,7 +90,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         return high
 
     for failures in (1, 2, 3, 99):
-        next_delay_s(refused=False, short_in_a_row=0, failures=failures, uniform=uniform)
+        next_delay_s(lasting=False, short_in_a_row=0, failures=failures, uniform=uniform)
     assert {low for low, _ in chosen} == {1.0}
     assert max(high for _, high in chosen) == 8.0
 
