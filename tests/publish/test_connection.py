@@ -88,7 +88,7 @@ def test_a_broker_that_says_nothing_holds_up_no_turn() -> None:
 
 
 def test_a_name_that_never_resolves_holds_up_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that hangs costs a thread of the client's, never one of ours; with 4 such tries we wait for one to end."""
+    """A resolver that hangs costs a thread of the client's, never one of ours; with 4 such tries we wait for an end."""
     answered = threading.Event()
 
     def hang(*_: object, **__: object) -> list[object]:
