@@ -40,7 +40,7 @@ _WRITABLE: Final = "see that the folder can be written and the disk is not full;
 _READABLE: Final = "read it as its owner, such as: sudo -u cry-monitor cry-monitor history"
 _DAMAGED: Final = "the service sets a damaged file aside, and begins a new one"
 _NEWER: Final = "install that release again, or set history.path to another file"
-_ALONE: Final = (
+ALONE_FIX: Final = (
     "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
 )
 _STOP: Final = "stop it first: systemctl stop cry-monitor"
@@ -191,7 +191,7 @@ def open_alone(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> 
     Raises:
         StoreError: Somebody has it open, it is damaged, written by another release, or not ours to write.
     """
-    with _as_store_error(path, _ALONE):
+    with _as_store_error(path, ALONE_FIX):
         if _is_nothing(path):
             return None
         uri = f"{path.absolute().as_uri()}?mode=rw"
@@ -200,7 +200,7 @@ def open_alone(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> 
         # for first, it would leave a killed service's `-shm` behind). Temporary files would hold what stays.
         alone = ("journal_mode = DELETE", "locking_mode = EXCLUSIVE", "secure_delete = ON", "temp_store = MEMORY")
         try:
-            return _current(path, connection, migrations, _ALONE, alone)
+            return _current(path, connection, migrations, ALONE_FIX, alone)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise StoreError(str(path), "is in use: the service runs, or somebody looks at it", _STOP) from error
