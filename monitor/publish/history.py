@@ -47,7 +47,7 @@ _AT_ONCE: Final = 200
 FORGET_EVERY_S: Final = 86_400.0
 """How often what is too old is looked for; while there is more of it, some goes each second."""
 
-FORGET_AGAIN_S: Final = 60.0
+FORGET_AGAIN_S: Final = 10.0
 """Forgetting that fails is tried again so soon: on a full disk it is what makes room."""
 
 T = TypeVar("T")
@@ -203,6 +203,8 @@ class History:
         if self._store is None or self._damaged or now_s < self._forget_at_s:
             return
         self._forget_at_s = now_s + FORGET_AGAIN_S
+        if self.failing:
+            self._read(lambda store: store.make_room(), None)
         try:
             more = self._store.forget_older_than(self._keep_days, now_at)
         except StoreRefusedError as error:

@@ -310,6 +310,10 @@ class Store:
                 gone.append(self._db.change(f"DELETE FROM {table} WHERE rowid IN ({old})", values))  # noqa: S608 - the same
         return max(gone) >= FORGOTTEN_AT_ONCE
 
+    def make_room(self) -> None:
+        """Put what is in SQLite's log into the file, so that the log begins anew: on a full disk it cannot grow."""
+        self._db.rows("PRAGMA wal_checkpoint(PASSIVE)")  # waits for nobody
+
     def check(self, *, whole: bool) -> None:
         """See that the file is the one that was opened, by its head or as a whole; blocks 0.1 s at most."""
         self._db.check(whole=whole)

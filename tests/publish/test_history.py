@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -182,8 +183,26 @@ def test_a_year_is_forgotten_part_by_part(history: History, path: Path) -> None:
     assert minutes_in(path) == 1
 
 
+def test_without_room_for_a_longer_log_all_is_forgotten(history: History, path: Path) -> None:
+    """On a full disk SQLite's log begins anew for what is to be forgotten, and what happens meanwhile is written."""
+    history.keep_minutes([Minute("nursery", 60 * n, 60.0, None, None, "cry-1", "normal") for n in range(3_000)], 100.0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))  # of each file; the log would take 1 MB
+    failed = 0
+    try:
+        for second in range(120):
+            history.append(event(number=second), 100.0 + second)
+            history.tick(100.0 + second, T0)
+            failed += history.failing
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (failed > 0, minutes_in(path)) == (True, 0)
+    history.tick(300.0, T0)
+    assert (history.failing, len(events_in(path))) == (False, 120)
+
+
 def test_forgetting_that_fails_holds_up_no_write(history: History, path: Path) -> None:
-    """It is a failure that is told, and tried again in a minute; what happens meanwhile is written."""
+    """It is a failure that is told, and tried again in 10 s; what happens meanwhile is written."""
     history.keep_minutes([Minute("nursery", 60, 60.0, None, None, "cry-1", "normal")], 100.0)
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TRIGGER full BEFORE DELETE ON minutes BEGIN INSERT INTO absent VALUES (1); END")
