@@ -182,13 +182,15 @@ def broker_of(mqtt: MqttConfig) -> Broker:
 
 def open_history(config: Config) -> History:
     """Open the history and settle the settings; where it cannot be had, say so: alerts go out without it."""
-    configured = configured_settings(config)
+    configured, store = configured_settings(config), None
     try:
         store = Store(config.history.path, wait_s=PATIENT_S)
         settings = store.settle(configured)
         return History(store, settings, store.until())
     except StoreError as error:
         log.warning("history_off", err=str(error), then="it is tried again")
+        if store is not None:
+            store.close()
         return History(None, configured)
 
 

@@ -62,5 +62,9 @@ class StoreDamagedError(StoreError):
     """The history's file is damaged, or no longer the one that was opened: it is opened anew, at once."""
 
 
+class StoreRefusedError(StoreError):
+    """The history will never take this write, whatever becomes of disk and lock; it takes the next one."""
+
+
 class PictureError(MonitorError):
     """A picture cannot be drawn or written; what it would show is told in words."""

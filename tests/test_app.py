@@ -1,6 +1,8 @@
 """How the line is joined: what the settings and the history become in each room."""
 
+import contextlib
 import math
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from mqtt_broker import DEADLINE_S, free_port
 from monitor import app, assembly
 from monitor.capture import Segmenter
 from monitor.config import Config, RoomConfig, load_config
+from monitor.publish import Store
 from monitor.records import AlertHeld, Applied, Event
 
 NOW_AT = 1_700_000_000.0
@@ -79,6 +82,18 @@ def test_the_settings_that_a_room_starts_with(config: Config) -> None:
     assert history.until == {}
     assert history.store is not None
     history.store.close()
+
+
+def test_a_history_without_its_settings_is_not_kept_open(config: Config) -> None:
+    """Where they cannot be read the service starts without it, and nothing holds the file."""
+    path = config.history.path
+    Store(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE settings")
+    with structlog.testing.capture_logs() as logs:
+        assert assembly.open_history(config).store is None
+    assert [line["event"] for line in logs] == ["history_off"]
+    assert not list(path.parent.glob("*-wal")), "SQLite's log is there while somebody has the file open"
 
 
 @pytest.mark.parametrize(

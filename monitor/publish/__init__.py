@@ -14,7 +14,7 @@ from monitor.publish.figures import Count, Figures
 from monitor.publish.glance import Glance
 from monitor.publish.loop import Publisher
 from monitor.publish.messages import Message, Messages, is_retained
-from monitor.publish.minutes import Minute
+from monitor.publish.minutes import MINUTE_S, Minute
 from monitor.publish.probe import Probe
 from monitor.publish.reader import Past, PastAlert, PastEpisode, open_past, past_alerts, past_episodes
 from monitor.publish.rehearsal import Rehearsal
@@ -24,6 +24,7 @@ from monitor.publish.tonight import night_of, noon_of
 
 __all__ = [
     "MEMORY",
+    "MINUTE_S",
     "PATIENT_S",
     "AlertLog",
     "Broker",

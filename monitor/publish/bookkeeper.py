@@ -10,6 +10,9 @@ from monitor.publish.picture import Picture
 from monitor.publish.room import Now
 from monitor.records import Level
 
+COUNTED_AGAIN_S: Final = 10.0
+"""A history that cannot be counted now is asked again so soon."""
+
 FIGURES_EVERY_S: Final = 3_600.0
 """Hours grow slowly; an alert, and an answer to one, are told at once."""
 
@@ -28,6 +31,7 @@ class Bookkeeper:
         self._minutes = Minutes()
         self._write_at_s: float | None = None
         self._figures_at_s = float("-inf")
+        self._opened = 0
 
     def hear(self, level: Level) -> None:
         """Count what was heard."""
@@ -45,11 +49,15 @@ class Bookkeeper:
             self._write_at_s = now.monotonic_s + MINUTE_S
             if not self._history.behind:  # while other writes wait it is gathered here, and is one of them afterwards
                 self.write(now.monotonic_s)
+        if self._history.opened != self._opened:
+            self._opened = self._history.opened
+            self.recount()
         if now.monotonic_s < self._figures_at_s:
             return []
         self._figures_at_s = now.monotonic_s + FIGURES_EVERY_S
         counts = self._history.counts()
         if counts is None:
+            self._figures_at_s = now.monotonic_s + COUNTED_AGAIN_S
             return []
         rooms = {count.room for count in counts}
         return self._picture.count({room: Figures.of(c for c in counts if c.room == room) for room in rooms})

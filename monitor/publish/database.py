@@ -6,6 +6,7 @@ nothing, at the price of the last writes. A full sync for each event would stall
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.errors import StoreDamagedError, StoreError
+from monitor.errors import StoreDamagedError, StoreError, StoreRefusedError
 from monitor.publish.private import make_folder, make_private
 from monitor.publish.schema import MIGRATIONS
 
@@ -39,10 +40,18 @@ _WRITABLE: Final = "see that the folder can be written and the disk is not full;
 _READABLE: Final = "read it as its owner, such as: sudo -u cry-monitor cry-monitor history"
 _DAMAGED: Final = "the service sets a damaged file aside, and begins a new one"
 _NEWER: Final = "install that release again, or set history.path to another file"
-_ALONE: Final = (
+ALONE_FIX: Final = (
     "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
 )
 _STOP: Final = "stop it first: systemctl stop cry-monitor"
+
+_REFUSED: Final = "it is left out; please report it"
+
+_REFUSALS: Final = (
+    *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError),
+    *(OverflowError, UnicodeEncodeError),
+)
+"""What does not come of a lock, a disk or damage, so that the same again ends the same."""
 
 _SIDES: Final = ("-wal", "-shm", "-journal")
 """What SQLite may keep beside a file, by its name's end."""
@@ -89,17 +98,19 @@ class Database:
         (measured: 26 ms for the whole of 14 MB); of a larger file it sees a part.
 
         Raises:
-            StoreDamagedError: It must be opened anew. What else keeps it from being read is the next write's to find.
+            StoreDamagedError: It must be opened anew.
+            StoreError: It cannot be read. A lock is the next write's to find.
         """
         if self._file is None:
             return
         if self._identity() != self._opened:
             raise StoreDamagedError(str(self._path), "was removed or replaced while it was in use", _DAMAGED)
-        if os.pread(self._file, len(_HEAD), 0) != _HEAD:
-            raise StoreDamagedError(str(self._path), "was overwritten while it was in use", _DAMAGED)
-        if whole:
-            with _as_store_error(self._path, self._fix), contextlib.suppress(sqlite3.OperationalError):
-                self._check_whole()
+        with _as_store_error(self._path, self._fix):
+            if os.pread(self._file, len(_HEAD), 0) != _HEAD:
+                raise StoreDamagedError(str(self._path), "was overwritten while it was in use", _DAMAGED)
+            if whole:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self._check_whole()
 
     def _identity(self) -> tuple[tuple[int, int] | None, ...]:
         """Return which files stand under our name: the database and its log."""
@@ -117,7 +128,8 @@ class Database:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
         if self._file is not None:
-            os.close(self._file)
+            with contextlib.suppress(OSError):
+                os.close(self._file)
             self._file = None
 
 
@@ -179,7 +191,7 @@ def open_alone(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> 
     Raises:
         StoreError: Somebody has it open, it is damaged, written by another release, or not ours to write.
     """
-    with _as_store_error(path, _ALONE):
+    with _as_store_error(path, ALONE_FIX):
         if _is_nothing(path):
             return None
         uri = f"{path.absolute().as_uri()}?mode=rw"
@@ -188,7 +200,7 @@ def open_alone(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> 
         # for first, it would leave a killed service's `-shm` behind). Temporary files would hold what stays.
         alone = ("journal_mode = DELETE", "locking_mode = EXCLUSIVE", "secure_delete = ON", "temp_store = MEMORY")
         try:
-            return _current(path, connection, migrations, _ALONE, alone)
+            return _current(path, connection, migrations, ALONE_FIX, alone)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise StoreError(str(path), "is in use: the service runs, or somebody looks at it", _STOP) from error
@@ -292,9 +304,7 @@ def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Seque
     """Bring the file up to date in one transaction, an older one after a copy of it is made beside."""
     copy = path.with_name(f"{path.name}.v{version}")
     if version:
-        make_private(copy)
-        with contextlib.closing(sqlite3.connect(copy)) as target:
-            db.backup(target)
+        _copy(db, copy)
     db.execute("BEGIN IMMEDIATE")
     try:
         for statements in migrations[version:]:
@@ -307,6 +317,33 @@ def _migrate(path: Path, db: sqlite3.Connection, version: int, migrations: Seque
         raise
     if version:
         log.info("history_migrated", path=str(path), copy=str(copy), of=version, to=len(migrations))
+
+
+def _copy(db: sqlite3.Connection, copy: Path) -> None:
+    """Copy the file, over whatever stands there; a copy that cannot be made is no damage, and nothing of it stays."""
+    _remove(copy)
+    if (free := shutil.disk_usage(copy.parent).free) < (size := _size(db)):
+        raise StoreError(
+            str(copy), f"an upgrade makes this copy first; it takes {size} bytes, {free} are free", _WRITABLE
+        )
+    make_private(copy)
+    try:
+        with contextlib.closing(sqlite3.connect(copy)) as target:
+            db.backup(target)
+    except sqlite3.Error as error:
+        _remove(copy)
+        raise StoreError(str(copy), f"an upgrade makes this copy first, and cannot: {error}", _WRITABLE) from error
+
+
+def _remove(path: Path) -> None:
+    for file in (path, *sides_of(path)):
+        file.unlink(missing_ok=True)
+
+
+def _size(db: sqlite3.Connection) -> int:
+    (pages,), (page,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    size: int = pages * page
+    return size
 
 
 def _set_aside(path: Path, fault: str, at: float) -> None:
@@ -325,9 +362,11 @@ def _set_aside(path: Path, fault: str, at: float) -> None:
 def _as_store_error(path: Path, fix: str, fault: str = "the history cannot be used") -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+    except (sqlite3.Error, OSError, UnicodeError, OverflowError) as error:
         if _is_damage(error):
             raise StoreDamagedError(str(path), f"is damaged: {error}", _DAMAGED) from error
+        if isinstance(error, _REFUSALS) and not str(error).endswith("closed database."):
+            raise StoreRefusedError(str(path), f"does not take this: {error}", _REFUSED) from error
         raise StoreError(str(path), f"{fault}: {error}", fix) from error
 
 

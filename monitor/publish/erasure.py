@@ -9,12 +9,12 @@ from typing import Final
 
 from monitor.errors import StoreError
 from monitor.publish.alert_log import count_lines, drop_lines
-from monitor.publish.database import Database, open_alone
+from monitor.publish.database import ALONE_FIX, Database, open_alone
 from monitor.publish.schema import NO_RECORDS, RECORDS
 
-_FIX: Final = (
-    "see that the disk is not full, and run it as the user of the service: sudo -u cry-monitor cry-monitor ..."
-)
+_OF_A_CRY: Final = ("events", "alerts", "feedback")
+"""What goes with its episode, too: a cry of the morning may be answered in the evening."""
+
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -82,10 +82,10 @@ class Erasure:
                 return {}
             erased: dict[str, int] = {}
             with database.transaction():
-                for table in self._tables:
+                for table in reversed(self._tables):  # episodes last: they say what of them goes
                     where, values = self._where(table)
                     erased[table] = database.change(f"DELETE FROM {table} WHERE {where}", values)  # noqa: S608 - our own words
-            return _some(erased)
+            return _some({table: erased[table] for table in self._tables})
 
     def rewrite(self) -> None:
         """Write the history's file anew: what was deleted before, by anybody, leaves traces in its free space.
@@ -146,7 +146,11 @@ class Erasure:
     def _where(self, table: str) -> tuple[str, list[object]]:
         if self._before_at is None:
             return "room = ?", [self._room]
-        return f"room = ? AND {self._tables[table]} < ?", [self._room, self._before_at]
+        before, values = f"{self._tables[table]} < ?", [self._room, self._before_at]
+        if table in _OF_A_CRY:
+            before += " OR episode_id IN (SELECT episode_id FROM episodes WHERE ended_at < ?)"
+            values.append(self._before_at)
+        return f"room = ? AND ({before})", values
 
     def _copies(self) -> list[Path]:
         """Return the copies, each with what SQLite keeps beside it; one that does not mention the room is none."""
@@ -170,7 +174,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(str(path), f"cannot be erased: {error}", _FIX) from error
+        raise StoreError(str(path), f"cannot be erased: {error}", ALONE_FIX) from error
 
 
 def _mentions(path: Path, room: str) -> bool:

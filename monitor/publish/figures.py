@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final
 
+from monitor.publish.rows import Many, Seconds
+
 NIGHT_H: Final = 8.0
 
 TAIL: Final = 0.025
@@ -18,6 +20,9 @@ TAIL: Final = 0.025
 
 NONE_SEEN: Final = 0.05
 """Where none was seen there is nothing below: all of the 5 % lie above."""
+
+LEAST_S: Final = 0.01
+"""So much is heard, or nothing was: what is written down is rounded to it."""
 
 EXACT_UP_TO: Final = 100
 """The exact interval of more takes so long that an alert could wait for it."""
@@ -29,6 +34,8 @@ _HALVINGS: Final = 60
 class Count:
     """What a room counted with one model at one sensitivity, since installation.
 
+    The bounds hold where one is read from a file.
+
     Attributes:
         heard_s: Seconds really heard.
         alerts: Cries with an alert that was sent; its repeats and tests are not in it.
@@ -39,10 +46,10 @@ class Count:
     room: str
     model: str
     sensitivity: str
-    heard_s: float = 0.0
-    alerts: int = 0
-    answered: int = 0
-    not_a_cry: int = 0
+    heard_s: Seconds = 0.0
+    alerts: Many = 0
+    answered: Many = 0
+    not_a_cry: Many = 0
 
     def __add__(self, other: "Count") -> "Count":
         """Return both counts as one, of this one's room, model and sensitivity."""
@@ -112,7 +119,7 @@ class Figures:
         }
 
     def _a_night(self, seen: float, direction: Callable[[float], int]) -> float | None:
-        return two_digits(seen / self.heard_h * NIGHT_H, direction) if self.heard_s > 0 else None
+        return two_digits(seen / self.heard_h * NIGHT_H, direction) if self.heard_s >= LEAST_S else None
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from monitor.errors import StoreDamagedError, StoreError
+from monitor.errors import StoreDamagedError, StoreError, StoreRefusedError
 from monitor.publish.figures import Count
 from monitor.publish.minutes import Minute
 from monitor.publish.ongoing import Ongoing
@@ -44,7 +44,11 @@ _WAITING_AT_MOST: Final = 1_000
 _AT_ONCE: Final = 200
 """So many writes that waited are done in one go: an alert may wait behind them."""
 
-_FORGET_EVERY_S: Final = 86_400.0
+FORGET_EVERY_S: Final = 86_400.0
+"""How often what is too old is looked for; while there is more of it, some goes each second."""
+
+FORGET_AGAIN_S: Final = 10.0
+"""Forgetting that fails is tried again so soon: on a full disk it is what makes room."""
 
 T = TypeVar("T")
 
@@ -54,7 +58,8 @@ class History:
 
     Attributes:
         failing: Whether the store cannot be written now, or could not be opened.
-        lost: Writes given up because 1 000 others waited.
+        lost: Writes given up because 1 000 others waited, or because the file will never take them.
+        opened: How often a file was opened and told what runs.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class History:
         """
         self.failing = failing
         self.lost = 0
+        self.opened = 0
         self._store = store
         self._reopen = reopen
         self._keep_days = keep_days
@@ -80,6 +86,7 @@ class History:
         self._check_at_s = float("-inf")
         self._looks = 0
         self._forget_at_s = float("-inf")
+        self._refused = 0
         self._damaged = False
         self._begun = False  # whether the open file has been told what runs
         self._left = True  # whether it may hold events of an earlier run that were not taken up
@@ -103,7 +110,7 @@ class History:
         self._write(lambda store: store.append(event), now_s)
 
     def touch(self, episode_id: str, last_at: float, now_s: float) -> None:
-        """Note that a running episode was still heard of; not tried again, the next one says more."""
+        """Note that a running episode was still heard of; left out while other writes wait, the next one says more."""
         if not self._waiting:
             self._write(lambda store: store.touch(episode_id, last_at), now_s)
 
@@ -169,13 +176,11 @@ class History:
         return self._read(lambda store: store.counts(), unread)
 
     def tick(self, now_s: float, now_at: float) -> None:
-        """Try again what waits, look at the file, and forget once a day what is older than it may be."""
+        """Try again what waits, look at the file, and forget some of what is older than it may be."""
         if self._store is None or self._damaged:
             self._open_anew(now_s)
-        if now_s >= self._forget_at_s and self._store is not None:
-            self._forget_at_s = now_s + _FORGET_EVERY_S
-            self._write(lambda store: store.forget_older_than(self._keep_days, now_at), now_s)
         self._drain(now_s)
+        self._forget(now_s, now_at)
         if now_s >= self._check_at_s:
             self._check_at_s = now_s + CHECK_S
             self._looks += 1
@@ -189,6 +194,25 @@ class History:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def _forget(self, now_s: float, now_at: float) -> None:
+        """Forget a part, never among the writes that wait: a fault of it holds up none, and it may make room for them.
+
+        Each part takes some milliseconds, whatever a lower `keep_days` leaves to forget: an alert may wait for it.
+        """
+        if self._store is None or self._damaged or now_s < self._forget_at_s:
+            return
+        self._forget_at_s = now_s + FORGET_AGAIN_S
+        if self.failing:
+            self._read(lambda store: store.make_room(), None)
+        try:
+            more = self._store.forget_older_than(self._keep_days, now_at)
+        except StoreRefusedError as error:
+            self._refuse(error)
+        except StoreError as error:
+            self._failed(error)
+        else:
+            self._forget_at_s = now_s + (_REST_S if more else FORGET_EVERY_S)
 
     def _read(self, read: Callable[[Store], T], otherwise: T) -> T:
         if self._store is None or self._damaged:
@@ -215,8 +239,13 @@ class History:
             if not self._begun:
                 self._ongoing.tell(self._store)
                 self._begun = True
+                self.opened += 1
             for _ in range(min(len(self._waiting), _AT_ONCE)):
-                self._waiting[0](self._store)
+                try:
+                    self._waiting[0](self._store)
+                except StoreRefusedError as error:
+                    self.lost += 1
+                    self._refuse(error)
                 self._waiting.popleft()
         except StoreError as error:
             self._rest_until_s = now_s + _REST_S
@@ -250,6 +279,11 @@ class History:
         if found:
             self._last_left = found[-1].event_id
         self._found += [event for event in found if self._ongoing.take_up(event)]
+
+    def _refuse(self, error: StoreRefusedError) -> None:
+        self._refused += 1
+        if self._refused % EVERY == 1:
+            log.warning("history_write_refused", err=str(error), times=self._refused, then="it is left out")
 
     def _failed(self, error: StoreError) -> None:
         self._damaged = self._damaged or isinstance(error, StoreDamagedError)

@@ -145,7 +145,11 @@ class Picture:
             first += self._state(name, room, now, always=True)
         first += [self._messages.availability(name, hearing=room.hearing) for name, room in self._rooms.items()]
         last = [message for name, room in self._rooms.items() for message in self._tonight(name, room, always=True)]
-        last += [self._messages.figures(name, room.figures) for name, room in self._rooms.items()]
+        last += [
+            self._messages.figures(name, room.figures)
+            for name, room in self._rooms.items()
+            if room.figures is not None  # what was not counted would be said as zero
+        ]
         last += [*self._at_a_glance(always=True), self.health(now, outbox=outbox), self._messages.status("online")]
         return first, last
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from monitor.publish.figures import Figures
+from monitor.publish.figures import Figures  # noqa: TC001 - the name of an attribute, as the others
 from monitor.publish.messages import OnOff, RoomState
 from monitor.publish.tonight import Tally, night_of
 from monitor.records import Event, Problem, RoomHealth
@@ -37,7 +37,7 @@ class Room:
         shown: The last `state`; None: nothing was said yet.
         shown_monotonic_s: When it was said.
         tonight: The last `tonight`, as bytes.
-        figures: What is said in `figures`.
+        figures: What is said in `figures`; None: it was not counted yet.
     """
 
     def __init__(self, room: str, now: Now) -> None:
@@ -59,7 +59,7 @@ class Room:
         self.shown: RoomState | None = None
         self.shown_monotonic_s = now.monotonic_s
         self.tonight = b""
-        self.figures = Figures()
+        self.figures: Figures | None = None
         self._loss: _Loss | None = None
         self._crying: OnOff | None = None
         self._since = now.at

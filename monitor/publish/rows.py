@@ -24,6 +24,7 @@ At = Annotated[float, pydantic.Field(ge=0, lt=_YEAR_9999)]
 """UTC seconds that can be written as a date, in any zone."""
 
 Seconds = Annotated[float, pydantic.Field(ge=0, lt=_YEAR_9999)]
+Many = Annotated[int, pydantic.Field(ge=0, lt=2**53)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Id = Annotated[str, pydantic.Field(max_length=200)]
 Room = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_]{1,32}$")]

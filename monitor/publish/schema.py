@@ -80,7 +80,8 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         """CREATE TRIGGER minutes_erased AFTER DELETE ON minutes BEGIN
             UPDATE heard SET heard_s = heard_s - old.heard_s
             WHERE room = old.room AND model = old.model AND sensitivity = old.sensitivity;
-            DELETE FROM heard WHERE heard_s < 0.005;
+            DELETE FROM heard WHERE heard_s < 0.005
+            AND room = old.room AND model = old.model AND sensitivity = old.sensitivity;
         END""",
         # What was forgotten, as sums: the other tables hold the rest.
         """CREATE TABLE totals (

@@ -12,6 +12,15 @@ from monitor.errors import DeliveryError, MonitorError, StoreError
 from monitor.publish import Erasure, Found, Messages, Sweep
 from monitor.service import redact
 
+_WORDS: Final = {
+    "care": ("note of care", "notes of care"),
+    "feedback": ("answer", "answers"),
+    "minutes": ("minute heard", "minutes heard"),
+    "heard": ("sum of minutes heard", "sums of minutes heard"),
+    "totals": ("figure since installation", "figures since installation"),
+}
+"""What a row is to a person, one and several, where its table's name does not say it."""
+
 T = TypeVar("T")
 
 _STOP_FIX: Final = (
@@ -87,6 +96,11 @@ def _tried(step: Callable[[], T], otherwise: T, left: list[MonitorError]) -> T:
         return otherwise
 
 
+def _words(name: str, count: int) -> str:
+    one, many = _WORDS.get(name, (name.removesuffix("s"), name))
+    return one if count == 1 else many
+
+
 def _question(of_room: str, found: Found, held: list[str] | None) -> str:
     return f"Forget {of_room}: erase {', '.join(_parts(found, held))}?"
 
@@ -95,6 +109,6 @@ def _parts(found: Found, held: Sequence[str] | None) -> list[str]:
     """Return what there is, a few words for each kind."""
     counts = {**found.rows, "alert-log lines": found.lines, "retained topics": len(held or ())}
     return [
-        *(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items() if count),
+        *(f"{count} {_words(name, count)}" for name, count in counts.items() if count),
         *(f"{copy} (an older copy, of all rooms)" for copy in found.copies),
     ]

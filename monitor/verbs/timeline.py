@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import PictureError
-from monitor.publish import Minute, PastEpisode
+from monitor.publish import MINUTE_S, Minute, PastEpisode
 from monitor.verbs.report import RoomNight, crying_s
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ CRY, ALERT, HELD, SCORE, LEVEL, DEAF = "#d55e00", "#000000", "#000000", "#0072b2
 STYLE: Final = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
 WIDTH_IN, ROOM_IN, DPI = 12.0, 4.2, 100
 
-MINUTE_S: Final = 60
 HEARD_S: Final = 30
 """A minute of which less was heard is drawn as one that was not."""
 
@@ -62,6 +61,7 @@ def draw(rooms: Sequence[RoomNight], path: Path) -> None:
         panels[-1].xaxis.set_major_locator(locator)
         panels[-1].xaxis.set_major_formatter(DateFormatter("%H:%M", tz=_zone(first_at)))
         try:
+            path.touch(mode=0o600)  # it shows when a child cried; one that is there keeps its mode
             figure.savefig(path, format="png", dpi=DPI)
         except OSError as error:
             raise PictureError(

@@ -11,7 +11,7 @@ import structlog
 from mqtt_broker import Mosquitto, Received, Recorder, recording, wait_until
 from publish.make import T0, Service, alert, discovery, event, health, held, level, rehearsed, store
 
-from monitor.publish import AlertLog, past_alerts
+from monitor.publish import MEMORY, AlertLog, Store, past_alerts
 from monitor.records import Alerting, Applied, Command
 
 pytestmark = pytest.mark.broker
@@ -48,7 +48,7 @@ def order(received: list[Received]) -> list[str]:
 
 def test_home_assistant_is_told_first(broker: Mosquitto, recorder: Recorder) -> None:
     """On a connect: discovery, settings, `state`, `availability`, the events that wait, and `online` last."""
-    service = Service(port=broker.port, announced=discovery())
+    service = Service(port=broker.port, announced=discovery(), store=Store(Path(MEMORY)))
     service.tell(health(), event("cry_started"))
     with service:
         recorder.wait_for_message(STATUS, b"online")
@@ -75,7 +75,7 @@ def test_without_discovery_nothing_is_said_there(broker: Mosquitto, recorder: Re
 @pytest.mark.parametrize("payload", [b"offline", b"", b"ONLINE"])
 def test_a_home_assistant_that_begins_is_told_everything(broker: Mosquitto, recorder: Recorder, payload: bytes) -> None:
     """Its `online` brings all of it again, `online` last; no event is sent twice; any other word brings nothing."""
-    with Service(port=broker.port, announced=discovery()) as service:
+    with Service(port=broker.port, announced=discovery(), store=Store(Path(MEMORY))) as service:
         ready(service, recorder)
         service.tell(health(), event("cry_started"))
         recorder.wait_for(lambda all_: b'"crying":["nursery"]' in all_[-1].payload, "the summary, which comes last")

@@ -9,8 +9,9 @@ import pytest
 from publish.make import T0, alert, event, level
 
 from monitor.publish import Message, Messages, Store
-from monitor.publish.bookkeeper import FIGURES_EVERY_S, Bookkeeper
+from monitor.publish.bookkeeper import COUNTED_AGAIN_S, FIGURES_EVERY_S, Bookkeeper
 from monitor.publish.history import History
+from monitor.publish.minutes import Minute
 from monitor.publish.picture import Picture
 from monitor.publish.room import Now
 from monitor.records import Level
@@ -85,7 +86,8 @@ def test_a_history_that_fails_costs_no_second(bookkeeper: Bookkeeper, history: H
 
 def test_figures_are_said_each_hour_and_when_they_change(bookkeeper: Bookkeeper, history: History) -> None:
     """Of each room that has new ones: hours by the hour, an alert or an answer at once."""
-    assert bookkeeper.tick(after(0)) == []
+    history.tick(100.0, T0)
+    assert {one["heard_h"] for one in figures(bookkeeper.tick(after(0))).values()} == {0.0}
     for second in range(0, 3_540, 5):
         bookkeeper.hear(heard(second))
         assert bookkeeper.tick(after(second)) == []
@@ -100,9 +102,46 @@ def test_figures_are_said_each_hour_and_when_they_change(bookkeeper: Bookkeeper,
     assert bookkeeper.tick(after(FIGURES_EVERY_S + 3)) == []
 
 
+def test_a_history_that_is_free_again_is_counted_at_once(path: Path) -> None:
+    """Where it could not be opened at the start its figures are said when it is, and those of a new file at once."""
+    before = Store(path)
+    before.write_minutes([Minute("nursery", int(T0), 36.0, None, None, "cry-1", "normal")])
+    before.close()
+    away = path.rename(path.with_name("away.db"))
+    path.mkdir()
+    history = History(None, failing=True, keep_days=90, reopen=lambda: Store(path))
+    bookkeeper = kept_by(history)
+    history.tick(100.0, T0)
+    assert bookkeeper.tick(after(0)) == []
+    path.rmdir()
+    away.rename(path)
+    assert bookkeeper.tick(after(1)) == []
+    history.tick(110.0, T0 + 10)
+    told = figures(bookkeeper.tick(after(10)))
+    assert (told["nursery"]["heard_h"], told["attic"]["heard_h"]) == (0.01, 0.0)
+    path.unlink()
+    history.tick(125.0, T0 + 25)  # sees it
+    history.tick(126.0, T0 + 26)
+    assert figures(bookkeeper.tick(after(26)))["nursery"]["heard_h"] == 0.0
+    history.close(1e9)
+
+
+def test_a_count_that_fails_is_tried_again_soon(bookkeeper: Bookkeeper, history: History, path: Path) -> None:
+    """In 10 s, not in an hour: till then nobody is told of figures that nobody counted."""
+    history.tick(100.0, T0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("ALTER TABLE heard RENAME TO away")
+        assert bookkeeper.tick(after(0)) == []
+        other.execute("ALTER TABLE away RENAME TO heard")
+    assert bookkeeper.tick(after(COUNTED_AGAIN_S - 1)) == []
+    assert set(figures(bookkeeper.tick(after(COUNTED_AGAIN_S)))) == {"nursery", "attic"}
+
+
 def test_without_a_history_there_are_no_figures() -> None:
-    """Nothing can be counted then, and nothing is said of it."""
+    """Nothing can be counted then, and nothing is said of it, to a broker that asks for all neither."""
     bookkeeper = kept_by(History(None, failing=True, keep_days=90))
+    first, last = bookkeeper._picture.announce(after(0))  # noqa: SLF001 - what a connect says
+    assert not [message for message in (*first, *last) if message.topic.endswith("/figures")]
     bookkeeper.hear(heard(0))
     assert bookkeeper.tick(after(0)) == []
     assert bookkeeper.tick(after(60)) == []

@@ -1,18 +1,24 @@
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from publish.make import T0, alert, event, held, rehearsed
 
 from monitor.publish import MEMORY, Count, Store
+from monitor.publish.figures import Figures
 from monitor.publish.minutes import Minute
 from monitor.publish.schema import MIGRATIONS
 
 DAY_S = 86_400.0
+
+seconds = st.floats(0, 1e11) | st.sampled_from([5e-324, 0.0099, 0.01])
+many = st.integers(0, 2**53 - 1) | st.integers(0, 200)
 
 
 @pytest.fixture
@@ -112,6 +118,34 @@ def test_the_sums_are_those_of_the_minutes(steps: list[tuple[str, int]]) -> None
             there.pop(number, None)
     assert sum(count.heard_s for count in store.counts()) == pytest.approx(forgotten + sum(there.values()))
     store.close()
+
+
+def test_the_rest_of_other_rooms_is_not_erased(store: Store) -> None:
+    """A minute that goes takes the empty sum of its own room along, and no other's."""
+    store.write_minutes([minute(heard_s=0.004, room="attic"), minute()])
+    store._db.change("DELETE FROM minutes WHERE room = 'nursery'")  # noqa: SLF001 - as `forget` does
+    assert [(one.room, one.heard_s) for one in store.counts()] == [("attic", 0.004)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("not_a_cry", -1), ("alerts", -1), ("alerts", 2**62), ("heard_s", -1.0), ("heard_s", float("inf"))],
+)
+def test_a_sum_that_cannot_be_is_left_out(store: Store, column: str, value: float) -> None:
+    """A row of a damaged file is no figure."""
+    store._db.change("INSERT INTO totals (room, model, sensitivity) VALUES ('nursery', 'cry-1', 'low')")  # noqa: SLF001
+    store._db.change(f"UPDATE totals SET {column} = ?", (value,))  # noqa: S608, SLF001 - our own words
+    store.write_minutes([minute()])
+    with structlog.testing.capture_logs() as logs:
+        assert store.counts() == [Count("nursery", "cry-1", "normal", 60.0)]
+    assert [line["event"] for line in logs] == ["history_rows_unreadable"]
+
+
+@given(st.builds(Count, st.just("nursery"), st.just("cry-1"), st.just("low"), seconds, many, many, many))
+def test_whatever_can_be_read_can_be_said(count: Count) -> None:
+    """Figures of any sums within the bounds are numbers that JSON has."""
+    said = Figures.of([count, count]).as_json()
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
 
 
 def test_alerts_of_an_older_release_are_in_no_figure(tmp_path: Path) -> None:

@@ -230,6 +230,19 @@ def test_before_a_day_what_was_over_goes(store: Store, path: Path) -> None:
     assert rows_of(path, "attic")["events"] == 15
 
 
+def test_what_is_of_a_cry_goes_with_it(store: Store, path: Path) -> None:
+    """An answer that was given after the day goes with the cry that was over before it, another room's stays."""
+    for room in ROOMS:
+        store.append(event("cry_started", 1, room=room, episode_id=room, event_id=f"{room}-1", at=T0))
+        store.append(event("cry_ended", 1, room=room, episode_id=room, event_id=f"{room}-2", at=T0 + 60))
+        store.write_feedback(room, room, "hungry", T0 + DAY_S)
+    store.close()
+    told = erasure(path, before_at=T0 + 120)
+    found = told.look().rows
+    assert erase(told) == found == {"episodes": 1, "events": 2, "feedback": 1}
+    assert "feedback" in rows_of(path, "attic")
+
+
 @pytest.mark.parametrize(
     ("configured", "before_at", "kept"), [(True, None, True), (False, None, False), (False, T0 + DAY_S, True)]
 )

@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,8 +12,18 @@ from publish.make import T0, event, held
 
 from monitor.errors import StoreError
 from monitor.publish import Store
-from monitor.publish.history import CHECK_S, REOPEN_S, UNREADABLE, WHOLE_EACH, History
+from monitor.publish.history import (
+    CHECK_S,
+    FORGET_AGAIN_S,
+    FORGET_EVERY_S,
+    REOPEN_S,
+    UNREADABLE,
+    WHOLE_EACH,
+    History,
+)
+from monitor.publish.minutes import Minute
 from monitor.publish.settings import Key
+from monitor.publish.store import FORGOTTEN_AT_ONCE
 from monitor.publish.tonight import Night
 from monitor.records import Applied, Event
 
@@ -90,13 +101,121 @@ def test_the_last_try_is_for_all_that_waits(path: Path) -> None:
 def test_a_failure_that_lasts_is_said_each_hundredth_time(path: Path) -> None:
     """The first failure is a warning, then each 100th with the count; what waits is bounded, what is lost counted."""
     store = Store(path)
-    store.close()  # the quickest way to fail
+    store._db.change("PRAGMA query_only = ON")  # noqa: SLF001 - the quickest way to fail
     history = History(store, failing=False, keep_days=90)
     with structlog.testing.capture_logs() as logs:
         for second in range(1_101):
             history.append(event(number=second), 100.0 + second)
     assert [line["failures"] for line in logs if line["event"] == "history_failed"] == [*range(1, 1_102, 100)]
     assert history.lost == 101
+    history.close(1e9)
+
+
+def test_a_disk_that_cannot_be_read_is_a_failure_that_passes(path: Path) -> None:
+    """An I/O error at the look at the file ends no thread: `failing`, and the next write takes it back."""
+    store = Store(path)
+    history = History(store, failing=False, keep_days=90)
+    history.tick(100.0, T0)
+    looked_at = store._db._file  # noqa: SLF001 - what the disk gives EIO for
+    assert looked_at is not None
+    broken = os.open("/proc/self/mem", os.O_RDONLY)  # address 0 cannot be read
+    os.dup2(broken, looked_at)
+    os.close(broken)
+    with structlog.testing.capture_logs() as logs:
+        history.tick(100.0 + CHECK_S, T0)
+        assert history.failing
+        history.append(event(), 101.0 + CHECK_S)
+    assert not history.failing
+    assert [line["event"] for line in logs] == ["history_failed", "history_works_again"]
+    os.close(looked_at)
+    history.close(1e9)  # of a file that is closed already
+
+
+REFUSED = {
+    "a trigger": Applied("nursery", "snooze", "refused"),
+    "a number": Applied("nursery", "snooze", "None", 2**70),
+    "a word": Applied("nursery", "snooze", "\ud800"),
+}
+
+
+@pytest.mark.parametrize("write", REFUSED.values(), ids=REFUSED)
+def test_a_write_that_is_never_taken_holds_up_no_other(history: History, path: Path, write: Applied) -> None:
+    """It is left out, said once and counted; the history does not fail, and what comes after is written."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE TRIGGER refused BEFORE INSERT ON settings WHEN new.value = 'refused'"
+            " BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with structlog.testing.capture_logs() as logs:
+        history.keep_setting(write, 100.0)
+        history.append(event(), 101.0)
+    assert [line["event"] for line in logs] == ["history_write_refused"]
+    assert (history.failing, history.lost) == (False, 1)
+    assert events_in(path) == ["e1-cry_started"]
+
+
+def minutes_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        (found,) = db.execute("SELECT count(*) FROM minutes").fetchone()
+        return int(found)
+
+
+def test_a_year_is_forgotten_part_by_part(history: History, path: Path) -> None:
+    """A turn forgets so much that no alert waits for it; the next part goes a second later, until all is gone."""
+    history.keep_minutes(
+        [Minute(room, 60 * n, 60.0, None, None, "cry-1", "normal") for n in range(400) for room in ("nursery", "attic")]
+        + [Minute("nursery", int(T0), 60.0, None, None, "cry-1", "normal")],
+        100.0,
+    )
+    left = []
+    for second in range(6):
+        history.tick(100.0 + second, T0)
+        history.tick(100.5 + second, T0)
+        left.append(minutes_in(path))
+    assert left == [800 - FORGOTTEN_AT_ONCE * n + 1 for n in range(1, 4)] + [1, 1, 1]
+    counts = history.counts()
+    assert counts is not None
+    assert [one.heard_s for one in counts] == [400 * 60.0, 401 * 60.0]
+    history.keep_minutes([Minute("nursery", 60, 60.0, None, None, "cry-1", "normal")], 110.0)
+    history.tick(100.0 + FORGET_EVERY_S, T0)
+    assert minutes_in(path) == 2, "a day after the last part"
+    history.tick(106.0 + FORGET_EVERY_S, T0)
+    assert minutes_in(path) == 1
+
+
+def test_without_room_for_a_longer_log_all_is_forgotten(history: History, path: Path) -> None:
+    """On a full disk SQLite's log begins anew for what is to be forgotten, and what happens meanwhile is written."""
+    history.keep_minutes([Minute("nursery", 60 * n, 60.0, None, None, "cry-1", "normal") for n in range(3_000)], 100.0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))  # of each file; the log would take 1 MB
+    failed = 0
+    try:
+        for second in range(120):
+            history.append(event(number=second), 100.0 + second)
+            history.tick(100.0 + second, T0)
+            failed += history.failing
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (failed > 0, minutes_in(path)) == (True, 0)
+    history.tick(300.0, T0)
+    assert (history.failing, len(events_in(path))) == (False, 120)
+
+
+def test_forgetting_that_fails_holds_up_no_write(history: History, path: Path) -> None:
+    """It is a failure that is told, and tried again in 10 s; what happens meanwhile is written."""
+    history.keep_minutes([Minute("nursery", 60, 60.0, None, None, "cry-1", "normal")], 100.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TRIGGER full BEFORE DELETE ON minutes BEGIN INSERT INTO absent VALUES (1); END")
+        with structlog.testing.capture_logs() as logs:
+            history.tick(100.0, T0)
+        assert [line["event"] for line in logs] == ["history_failed"]
+        history.append(event(), 101.0)
+        assert (history.failing, events_in(path)) == (False, ["e1-cry_started"])
+        db.execute("DROP TRIGGER full")
+    history.tick(99.0 + FORGET_AGAIN_S, T0)
+    assert minutes_in(path) == 1
+    history.tick(100.0 + FORGET_AGAIN_S, T0)
+    assert minutes_in(path) == 0
 
 
 def test_without_a_store_nothing_is_written_and_nothing_fails() -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from monitor.publish import MEMORY, Store
 from monitor.publish.interrupted import interrupted
 from monitor.publish.schema import MIGRATIONS
 from monitor.publish.settings import Key
+from monitor.publish.store import UNDELIVERED_AT_MOST
 from monitor.publish.tonight import Cry, Night
 from monitor.records import Applied
 
@@ -77,6 +79,25 @@ def test_what_is_too_old_is_kept_in_history_only(store: Store) -> None:
     store.append(event("cry_ended"))
     store.mark_expired("e1-cry_ended")
     assert undelivered(store) == []
+
+
+def test_what_was_delivered_does_not_expire(store: Store, path: Path) -> None:
+    """An alert that is said again and comes too late then was told all the same."""
+    store.append(alert())
+    store.mark_delivered("e1-alert", T0 + 7)
+    store.mark_expired("e1-alert")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT delivered_at, expired FROM events").fetchall() == [(T0 + 7, 0)]
+
+
+def test_a_page_that_cannot_be_read_holds_up_no_other(store: Store, path: Path) -> None:
+    """What comes after so many damaged rows as are taken up at once is found."""
+    for number in range(UNDELIVERED_AT_MOST + 2):
+        store.append(event(number=number))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET record = '{' WHERE rowid <= ?", (UNDELIVERED_AT_MOST,))
+    assert undelivered(store) == [f"e{UNDELIVERED_AT_MOST + n}-cry_started" for n in range(2)]
+    assert store.undelivered(max_age_s=600, now_at=T0, after=f"e{UNDELIVERED_AT_MOST + 1}-cry_started") == []
 
 
 def test_an_event_of_the_future_waits_like_a_new_one(store: Store) -> None:
@@ -164,7 +185,7 @@ def test_the_past_is_forgotten(store: Store) -> None:
     store.append(alert(3, at=T0 + 2 * DAY_S))
     store.write_care("nursery", "fed", T0)
     store.write_feedback("nursery", "e1", "hungry", T0)
-    assert store.forget_older_than(1, T0 + 2.5 * DAY_S) == 1
+    assert not store.forget_older_than(1, T0 + 2.5 * DAY_S)
     assert store.night(T0).alerts == (("nursery", 1),)
     assert store.last_care() == {}
     assert undelivered(store, T0 + 2 * DAY_S) == ["e3-cry_started", "e3-cry_ended", "e3-alert"]
@@ -237,6 +258,8 @@ def test_what_people_tell_is_kept(store: Store) -> None:
     assert store.last_feedback() == {}
     store.write_feedback("nursery", "e2", "hungry", T0 + 150)
     assert store.last_feedback() == {"nursery": "hungry"}
+    store.write_feedback("nursery", "e2", "tired", T0 - 3_600)  # the clock was set back: the last word, all the same
+    assert store.last_feedback() == {"nursery": "tired"}
 
 
 def test_an_episode_is_found_in_its_room(store: Store) -> None:
@@ -334,6 +357,35 @@ def test_an_older_file_is_copied_and_migrated(store: Store, path: Path) -> None:
     with closing(sqlite3.connect(copy)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("stands_there", ["garbage", "a folder", "a small disk"])
+def test_a_copy_that_cannot_be_made_costs_no_history(
+    store: Store, path: Path, stands_there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage of that name gives way; where it cannot, or the disk is full, the history is left as it is, whole."""
+    store.append(event())
+    store.close()
+    copy = path.with_name(f"history.db.v{len(MIGRATIONS)}")
+    newer = (*MIGRATIONS, ("ALTER TABLE episodes ADD COLUMN note TEXT",))
+    if stands_there == "garbage":
+        copy.write_bytes(b"?" * 9_999)
+        copy.with_name(f"{copy.name}-journal").write_bytes(b"?")
+        migrated = Store(path, migrations=newer)
+        with closing(sqlite3.connect(copy)) as db:
+            assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    else:
+        if stands_there == "a folder":
+            copy.mkdir()
+        else:
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1_000))  # noqa: SLF001
+        with pytest.raises(StoreError, match=r"history\.db\.v\d"):
+            Store(path, migrations=newer)
+        assert not copy.is_file()
+        migrated = Store(path)
+    assert undelivered(migrated) == ["e1-cry_started"]
+    migrated.close()
+    assert not list(path.parent.glob("*.damaged-*"))
 
 
 def test_a_migration_that_fails_changes_nothing(store: Store, path: Path) -> None:

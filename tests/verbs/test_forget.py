@@ -13,7 +13,7 @@ from publish.make import T0, Service, alert, discovery, event, health
 
 from monitor.config import Loaded, load_config
 from monitor.errors import DeliveryError
-from monitor.publish import AlertLog, Store, past_episodes
+from monitor.publish import MEMORY, AlertLog, Store, past_episodes
 from monitor.verbs.forget import forget
 
 pytestmark = pytest.mark.broker
@@ -59,7 +59,8 @@ def serve(port: int) -> None:
     settings = {(room, name): "0" for room in rooms for name in ("enabled", "sensitivity", "alert_after", "snooze")}
     announced = discovery(*rooms)
     with recording(port) as recorder:
-        with Service(port=port, rooms=rooms, announced=announced, settings=settings) as service:  # type: ignore[arg-type]
+        store = Store(Path(MEMORY))
+        with Service(port=port, rooms=rooms, announced=announced, settings=settings, store=store) as service:  # type: ignore[arg-type]
             service.tell(*(health(room=room) for room in rooms))
             recorder.wait_for_message(STATUS, b"online")
         recorder.wait_for_message(STATUS, b"offline")
@@ -92,7 +93,7 @@ def test_a_room_is_forgotten(broker: Mosquitto, path: Path, capsys: pytest.Captu
     assert captured.err == ""
     assert captured.out.splitlines() == [
         "erased of nursery:",
-        *("  1 episode", "  3 events", "  1 alert", "  1 care", "  1 alert-log line", "  9 retained topics"),
+        *("  1 episode", "  3 events", "  1 alert", "  1 note of care", "  1 alert-log line", "  9 retained topics"),
     ]
     assert before - retained(broker.port) == of_nursery
     assert rooms_of(path) == ["attic"]
@@ -210,14 +211,14 @@ def test_it_asks_before_it_erases(path: Path, capsys: pytest.CaptureFixture[str]
     assert forget(loaded(path, free_port()), "nursery", before=before, ask=ask) == 1
     here = f"{before.astimezone():%Y-%m-%d %H:%M:%S}"
     copy = f"{path}.v1 (an older copy, of all rooms)"
-    assert asked == [f"Forget nursery before {here}: erase 1 event, 1 care, {copy}?"]
+    assert asked == [f"Forget nursery before {here}: erase 1 event, 1 note of care, {copy}?"]
     told = capsys.readouterr().out.splitlines()
     if answer:
         kept = path.with_name("alerts.jsonl.1")
         assert told == [
             f"erased of nursery before {here}:",
             "  1 event",
-            "  1 care",
+            "  1 note of care",
             f"  {copy}",
             f"not touched: {kept}",
         ]
@@ -226,7 +227,7 @@ def test_it_asks_before_it_erases(path: Path, capsys: pytest.CaptureFixture[str]
         assert told == ["nothing was erased"]
         assert sorted(path.parent.iterdir()) == there
         assert forget(loaded(path, free_port()), "nursery", before=None, ask=ask) == 1
-        assert "erase 1 episode, 3 events, 1 alert, 1 care, 1 alert-log line, " in asked[-1]
+        assert "erase 1 episode, 3 events, 1 alert, 1 note of care, 1 alert-log line, " in asked[-1]
 
 
 def test_the_command_line(repository: Path, path: Path, broker: Mosquitto) -> None:
@@ -276,5 +277,5 @@ def test_a_terminal_is_asked(
     os.close(terminal)
     os.close(its_end)
     assert (asked.returncode, rooms_of(path)) == (code, left)
-    assert asked.stderr.strip() == "Forget nursery: erase 1 episode, 3 events, 1 alert, 1 care? [y/N]"
+    assert asked.stderr.strip() == "Forget nursery: erase 1 episode, 3 events, 1 alert, 1 note of care? [y/N]"
     assert asked.stdout.startswith("erased of nursery:" if code == 0 else "nothing was erased")

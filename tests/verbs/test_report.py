@@ -1,5 +1,6 @@
 import io
 import json
+import stat
 import subprocess
 import sys
 from datetime import date, datetime
@@ -203,6 +204,7 @@ def test_a_night_is_drawn(path: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     height, width, _ = imread(png).shape
     assert (width, height) == (1_200, 840)
     assert png.stat().st_size < 150_000
+    assert stat.S_IMODE(png.stat().st_mode) == 0o600, "it shows when a child cried"
 
 
 def test_a_picture_that_cannot_be_is_told(path: Path, tmp_path: Path) -> None:
