@@ -121,12 +121,16 @@ def test_a_drill_on_two_sinks(
 def test_where_no_cry_is_played(
     home: Family, heard: Recorder, house_broker: Mosquitto, sounds: SoundServer, baby: Samples, tmp_path: Path
 ) -> None:
-    """A room that is off, or cries, is left in peace; a service that is gone cannot answer, and that rings."""
+    """A room that is off, or cries, is left in peace; a service or a button that is gone cannot answer: that rings."""
     rooms = {name: {"source": "pulse", "device": name} for name in ROOMS}
     with Service(tmp_path, port=house_broker.port, rooms=rooms, environ=sounds.environ) as service:
         for name in ROOMS:
             home.house.until_state(f"binary_sensor.cry_home_{name}_hearing", "on")
-        home.house.automate(*drills(home, "00:00:00"))
+        home.house.automate(*drills(home, "00:00:00"), without_button(home))
+        home.house.call("automation", "trigger", {"entity_id": "automation.no_button", "skip_condition": False})
+        gone = home.anna.wait_for_ring()
+        assert gone["message"] == "The drill's button is gone, or has another name."
+        home.forget()
         home.house.call("switch", "turn_off", {"entity_id": "switch.cry_home_attic_enabled"})
         home.house.until_state("switch.cry_home_attic_enabled", "off")
         run(home, "attic")
@@ -140,6 +144,13 @@ def test_where_no_cry_is_played(
     assert (ring["title"], ring["message"]) == ("Nursery: the drill failed", "The monitor did not answer.")
     assert [push["title"] for push in home.anna.pushes] == [ring["title"]]
     assert not [topic for topic in heard.topics() if topic.endswith("/drill/set")]
+
+
+def without_button(home: Family) -> dict[str, object]:
+    """Return a drill of the nursery whose button was renamed."""
+    inputs = {"phones": [home.anna.device_id], "at": "00:00:00", "player": "media_player.speaker_nursery"}
+    made = automation("bedtime_drill", "home", "nursery", inputs | {"drill": "button.renamed"})
+    return made | {"id": "no_button", "alias": "no button"}
 
 
 def run(home: Family, room: str) -> None:
