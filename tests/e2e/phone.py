@@ -24,8 +24,11 @@ class Phone:
         story: When (UTC seconds) what was shown and pressed, for a reader.
     """
 
-    def __init__(self, house: HomeAssistant, name: str) -> None:
+    def __init__(self, house: HomeAssistant, name: str, *, serial: str = "", push: bool = True) -> None:
+        """Prepare one; `serial` tells two of one name apart, and without `push` nothing can be sent to it."""
         self._house = house
+        self._id = f"id-{name}{serial}"
+        self._push = push
         self.name = name
         self.device_id = ""
         self._webhook = ""
@@ -55,17 +58,20 @@ class Phone:
             "app_id": "io.robbie.HomeAssistant",
             "app_name": "Home Assistant",
             "app_version": "2026.1",
-            "device_id": f"id-{self.name}",
+            "device_id": self._id,
             "device_name": self.name,
             "manufacturer": "Example",
             "model": "Phone",
             "os_name": "iOS",
             "os_version": "26",
             "supports_encryption": False,
-            "app_data": {"push_token": self.name, "push_url": f"http://127.0.0.1:{self._server.server_port}/push"},
+            "app_data": {},
         }
+        if self._push:
+            url = f"http://127.0.0.1:{self._server.server_port}/push"
+            about["app_data"] = {"push_token": self.name, "push_url": url}
         self._webhook = self._house.post("api/mobile_app/registrations", about)["webhook_id"]
-        self.device_id = self._house.device(f"id-{self.name}").id
+        self.device_id = self._house.device(self._id).id
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from e2e.blueprints import Family, family
 from e2e.heard import payloads
-from e2e.phone import Push, is_cleared, rings
+from e2e.phone import Phone, Push, is_cleared, rings
 from e2e.service import Service, room
 from mqtt_broker import Mosquitto, Received, Recorder
 
@@ -21,6 +21,8 @@ ESCALATE_S = 6.0
 TAG = "cry_event.cry_home_nursery_cry"
 
 EVENT = "cry/home/nursery/event"
+
+GONE = "A phone that was chosen is gone, or has the name of another."
 
 CEILING = {
     "template": [
@@ -173,6 +175,7 @@ def test_a_test_alert_and_its_buttons(
                 "Test: Nursery: the baby cries",
                 "This is a test. Nobody cries.",
             )
+            assert ring["data"]["tag"] == f"{TAG}_test"  # a real cry's stands
         before = len(heard.received)
         home.ben.press(ring, "Snooze 15 min")
         home.ben.wait_for_message("Test: the button works.")
@@ -183,7 +186,7 @@ def test_a_test_alert_and_its_buttons(
 def test_what_is_said_of_a_cry(
     home: Family, heard: Recorder, house_broker: Mosquitto, tmp_path: Path, quiet: Path
 ) -> None:
-    """A cause that is worth a word is told; an alert that is late is told without a ring; the same event once."""
+    """A cause is told; a late alert does not ring, but where the room's alert is still on; the same event once."""
     with Service(tmp_path, port=house_broker.port, rooms={"nursery": room(quiet, loop=True, speed=1.0)}) as service:
         home.house.until_state("binary_sensor.cry_home_nursery_hearing", "on")
         home.house.call("button", "press", {"entity_id": "button.cry_home_nursery_test_alert"})
@@ -200,6 +203,11 @@ def test_what_is_said_of_a_cry(
         [ring] = home.anna.rung
         assert ring["message"] == "Crying for 2 min. Perhaps: belly pain."
         assert home.ben.pushes == []
+        state = payloads(heard.received, "cry/home/nursery/state")[-1] | {"crying": "ON", "alert": "ON"}
+        heard.send("cry/home/nursery/state", json.dumps(state).encode())
+        home.house.until_state("binary_sensor.cry_home_nursery_alert", "on")
+        heard.send(EVENT, json.dumps(alert | {"event_id": "e1-c", "late": True}).encode())
+        assert home.anna.wait_for_ring(count=2)["message"] == "Crying for 2 min. Perhaps: belly pain."
         service.stop()
 
 
@@ -210,5 +218,58 @@ def test_a_phone_that_is_gone(home: Family, house_broker: Mosquitto, tmp_path: P
         home.house.until_state("binary_sensor.cry_home_nursery_hearing", "on")
         home.house.call("button", "press", {"entity_id": "button.cry_home_nursery_test_alert"})
         ring = home.anna.wait_for_ring()
-        assert ring["message"] == "This is a test. Nobody cries. A phone that was chosen is gone."
+        assert ring["message"] == f"This is a test. Nobody cries. {GONE}"
         service.stop()
+
+
+def test_two_phones_of_one_name(home: Family, house_broker: Mosquitto, tmp_path: Path, quiet: Path) -> None:
+    """Home Assistant can ring but one of them: a test alert tells of it."""
+    with (
+        Phone(home.house, "iPhone") as one,
+        Phone(home.house, "iPhone", serial="2") as other,
+        Service(tmp_path, port=house_broker.port, rooms={"nursery": room(quiet, loop=True, speed=1.0)}) as service,
+    ):
+        home.use("cry_alert", "home", phones=[one.device_id, other.device_id, home.anna.device_id])
+        home.house.until_state("binary_sensor.cry_home_nursery_hearing", "on")
+        home.house.call("button", "press", {"entity_id": "button.cry_home_nursery_test_alert"})
+        assert home.anna.wait_for_ring()["message"] == f"This is a test. Nobody cries. {GONE}"
+        assert len(one.rung + other.rung) <= 1
+        service.stop()
+
+
+def test_a_phone_without_push(at_home: Family, house_broker: Mosquitto, tmp_path: Path, quiet: Path) -> None:
+    """It has no action at all: whoever comes after it is rung all the same, and the light is on."""
+    at_home.house.call("light", "turn_off", {"entity_id": "light.ceiling"})
+    with (
+        Phone(at_home.house, "Silent", push=False) as silent,
+        Service(tmp_path, port=house_broker.port, rooms={"nursery": room(quiet, loop=True, speed=1.0)}) as service,
+    ):
+        phones = [silent.device_id, at_home.anna.device_id]
+        at_home.use("cry_alert", "home", phones=phones, others=[at_home.ben.device_id], lights=["light.ceiling"])
+        at_home.forget()
+        at_home.house.until_state("binary_sensor.cry_home_nursery_hearing", "on")
+        at_home.house.call("button", "press", {"entity_id": "button.cry_home_nursery_test_alert"})
+        at_home.anna.wait_for_ring()
+        at_home.ben.wait_for_ring()
+        at_home.house.until_state("light.ceiling", "on")
+        service.stop()
+
+
+def test_home_assistant_starts_while_it_cries(home: Family, heard: Recorder, crying_room: Service) -> None:
+    """What was said before is lost: it rings anew, and the others are woken from then on as ever."""
+    home.anna.wait_for_ring()
+    home.forget()
+    home.house.restart()
+    assert rings(home.anna.wait_for_message("It cries, and nobody has answered."))
+    ring = home.ben.wait_for_ring()
+    home.ben.press(ring, "On my way")
+    wait_for_said(heard, "acknowledged")
+    assert crying_room.logged("alert")
+
+
+def test_a_cry_of_another_name(home: Family, crying_room: Service) -> None:
+    """The event entity was renamed: the alert alone rings."""
+    home.use("cry_alert", "home", phones=[home.anna.device_id], cry="event.renamed")
+    ring = home.anna.wait_for_ring(within_s=60.0)
+    assert ring["title"] == "event.renamed: the baby cries"
+    assert crying_room.logged("alert")
