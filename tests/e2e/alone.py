@@ -7,6 +7,7 @@ call that names a socket. Prints on which ports the machine listens meanwhile.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,8 @@ def main() -> None:
             wait_for_event(recorder, "cry_ended")
             print(json.dumps({"broker": mosquitto.port, "listening": listening()}))  # noqa: T201 - the result
             service.stop()
-            end = f"{service.pid} +++ exited with 0 +++"
-            wait_until(lambda: end in calls.read_text(), "strace has written the last call")
+            end = re.compile(rf"^{service.pid} +\+\+\+ exited with 0", re.MULTILINE)  # a short number is filled up
+            wait_until(lambda: end.search(calls.read_text()) is not None, "strace has written the last call")
 
 
 if __name__ == "__main__":
