@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -15,6 +16,9 @@ from monitor.line import Service
 from monitor.threads import report_stray_deaths
 
 log = structlog.get_logger()
+
+STOOD_STILL_S = 5.0
+"""Where a look at the threads is so late, this thread itself was not let run: a machine that was suspended, SIGSTOP."""
 
 
 @contextlib.contextmanager
@@ -80,10 +84,22 @@ def run(
     return 0
 
 
-def supervise(line: Service, host: service.Host, *, stop: threading.Event, until: Callable[[], bool]) -> bool:
+def supervise(
+    line: Service,
+    host: service.Host,
+    *,
+    stop: threading.Event,
+    until: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
     """Watch over the threads and keep the service manager told; blocks. Return False when a thread died or hung."""
     unwell: str | None = None
+    looked_s, stood_still = clock(), False
     while not stop.wait(host.tick_s) and not until():
+        before_s, looked_s = looked_s, clock()
+        stood_still = looked_s - before_s > STOOD_STILL_S and not stood_still
+        if stood_still:
+            continue  # all the others were not let run either, and have until the next look to show that they live
         fault = line.fault()
         if fault is not None:
             log.error("thread_fault", err=fault)

@@ -238,6 +238,27 @@ def test_no_beat_when_a_thread_hangs(manager: Manager, line: Line, name: str) ->
     assert [entry["event"] for entry in logs] == ["thread_fault"]
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_process_that_stood_still_is_looked_at_again(manager: Manager, line: Line, *, goes_on: bool) -> None:
+    """Whoever was not let run for 12 s is no thread that hangs: it has until the next look to show that it lives."""
+    assert manager.words() == []
+    looks = 0
+
+    def look() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:  # detect has had no chance to stamp it
+            line.works["detect"].hang()
+            line.skipped_s += SILENT_S + 2
+        elif looks == 2 and goes_on:
+            line.works["detect"].go_on()
+            line.skip(0)
+        return looks > 3
+
+    ended = app.supervise(line.service, service.Host(), stop=threading.Event(), until=look, clock=line.clock)
+    assert ended == goes_on
+
+
 def test_no_beat_while_a_room_is_deaf_and_nobody_was_told(manager: Manager, line: Line) -> None:
     """A room that says it hears and gives no samples stops the beats; once its loss is said, they go on."""
     stale = dataclasses.replace(health(), heard_monotonic_s=time.monotonic() - 20)
