@@ -352,7 +352,7 @@ def _set_aside(path: Path, fault: str, at: float) -> None:
     while aside.exists():  # two in a second, or the clock was set back
         aside = aside.with_name(f"{aside.name}+")
     # The file itself last: a log beside a new file would be taken for that file's.
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in (*_SIDES, ""):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     log.warning("history_set_aside", path=str(path), aside=str(aside), err=fault, then="a new one is begun")

@@ -9,6 +9,7 @@ import structlog
 
 from monitor.handoff import Outbox
 from monitor.publish.connection import EVERY, Connection
+from monitor.publish.diagnosis import ACCESS_FIX
 from monitor.publish.history import History
 from monitor.publish.late import Ages, delivery
 from monitor.publish.messages import Message, Messages
@@ -117,8 +118,7 @@ class Delivery:
             self._refused[message.topic] += 1
             times = self._refused[message.topic]
             if times % EVERY == 1:
-                fix = "allow this topic in the broker's access list, see docs/security.md"
-                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=times, fix=fix)
+                log.warning("mqtt_refused", topic=message.topic, err=ack.refusal, times=times, fix=ACCESS_FIX)
         elif message.event is not None:
             self._delivered(message.event)
         self._forget(message)

@@ -42,6 +42,7 @@ _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PAC
 _OLD_TLS: Final = frozenset({"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE"})
 
 REACH_FIX: Final = "see that the broker runs, and mqtt.host, mqtt.port and mqtt.tls"
+ACCESS_FIX: Final = "allow it to this user in the broker's access list, see docs/security.md"
 PORT_FIX: Final = "see mqtt.port, usually 8883 with TLS and 1883 without, and mqtt.tls"
 
 

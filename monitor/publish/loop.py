@@ -14,6 +14,7 @@ from monitor.publish.broker import Broker
 from monitor.publish.commands import Commands
 from monitor.publish.connection import Connection
 from monitor.publish.delivery import Delivery
+from monitor.publish.diagnosis import ACCESS_FIX
 from monitor.publish.discovery import Discovery
 from monitor.publish.door import Door
 from monitor.publish.glance import Glance
@@ -40,7 +41,7 @@ _ROOM_FOR_MORE: Final = 100
 """With so few messages waiting, more of the events that an earlier run left are taken up."""
 
 _LONGEST_WAIT_S: Final = 0.5
-_READ_FIX: Final = "allow it in the broker's access list, see docs/security.md; till then what others say there is lost"
+_READ_FIX: Final = f"{ACCESS_FIX}; till then what others say there is lost"
 
 
 class Publisher:

@@ -4,9 +4,10 @@ import time
 
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
+from monitor.publish.diagnosis import ACCESS_FIX
 from monitor.publish.messages import Messages
 from monitor.publish.reports import Incoming
-from monitor.publish.visitor import TOPIC_FIX, Visitor
+from monitor.publish.visitor import Visitor
 
 
 class Probe(Visitor):
@@ -32,7 +33,7 @@ class Probe(Visitor):
         self.left_behind = True
         self.publish(said)
         link.subscribe((said.topic,))
-        fix = f"{TOPIC_FIX}; and see that the broker keeps retained messages"
+        fix = f"{ACCESS_FIX}; and see that the broker keeps retained messages"
         incoming = self.wait_for(Incoming, f"{said.topic} does not come back", fix)
         if not incoming.retained or incoming.payload != said.payload:
             raise DeliveryError(self.address, f"{said.topic} comes back, but not as it was retained", fix)

@@ -5,10 +5,10 @@ from typing import Final
 
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
-from monitor.publish.diagnosis import REACH_FIX
+from monitor.publish.diagnosis import ACCESS_FIX, REACH_FIX
 from monitor.publish.messages import ONLINE, Message, Messages
 from monitor.publish.reports import Incoming
-from monitor.publish.visitor import TOPIC_FIX, Visitor
+from monitor.publish.visitor import Visitor
 
 _END: Final = b"end"
 
@@ -50,7 +50,7 @@ class Sweep(Visitor):
         # What is retained comes before what is said after we asked for it.
         if self.link.publish(end) is None:
             raise DeliveryError(self.address, "the connection broke off", REACH_FIX)
-        self.wait_for(Incoming, f"{end.topic} does not come back", TOPIC_FIX, fits=is_end)
+        self.wait_for(Incoming, f"{end.topic} does not come back", ACCESS_FIX, fits=is_end)
         self.service_runs = held.get(self.status) == ONLINE.encode()
         return [topic for topic in wanted if held.get(topic) and topic not in (end.topic, self.status)]
 

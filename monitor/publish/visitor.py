@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 
 from monitor.errors import DeliveryError
 from monitor.publish.broker import Broker
-from monitor.publish.diagnosis import REACH_FIX
+from monitor.publish.diagnosis import ACCESS_FIX, REACH_FIX
 from monitor.publish.messages import Message, Messages
 from monitor.publish.mqtt import Link
 from monitor.publish.reports import Acked, LinkDown, LinkReport, LinkUp, SubscriptionRefused
@@ -25,7 +25,6 @@ ANSWER_S: Final = 10.0
 CAP_BYTES: Final = 65_536
 """An event is short; what is longer is none."""
 
-TOPIC_FIX: Final = "allow it to this user in the broker's access list, see docs/security.md"
 
 R = TypeVar("R", bound=LinkReport)
 
@@ -90,9 +89,9 @@ class Visitor:
         if mid is None:
             raise DeliveryError(self.address, "the connection broke off", REACH_FIX)
         fault = f"the broker does not acknowledge {message.topic}"
-        acked = self.wait_for(Acked, fault, TOPIC_FIX, fits=lambda acked: acked.mid == mid)
+        acked = self.wait_for(Acked, fault, ACCESS_FIX, fits=lambda acked: acked.mid == mid)
         if acked.refusal is not None:
-            raise DeliveryError(self.address, f"the broker refuses {message.topic}: {acked.refusal}", TOPIC_FIX)
+            raise DeliveryError(self.address, f"the broker refuses {message.topic}: {acked.refusal}", ACCESS_FIX)
 
     def wait_for(
         self,
@@ -120,5 +119,5 @@ class Visitor:
                 raise DeliveryError(self.address, report.reason, report.fix or REACH_FIX)
             if isinstance(report, SubscriptionRefused):
                 fault = f"the broker does not let us read {report.topic_filter}: {report.reason}"
-                raise DeliveryError(self.address, fault, TOPIC_FIX)
+                raise DeliveryError(self.address, fault, ACCESS_FIX)
         raise DeliveryError(self.address, f"{fault} within {within_s:.0f} s", fix)

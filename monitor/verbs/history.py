@@ -120,7 +120,7 @@ def _table(past: list[PastEpisode | PastAlert]) -> Table:
     for episode in past:
         if isinstance(episode, PastAlert):
             told = f"{_event_type(episode)}: {episode.held_by or episode.cause}"
-            crying = "" if episode.crying_s is None else _length(episode.crying_s)
+            crying = "" if episode.crying_s is None else length(episode.crying_s)
             table.add_row(f"{_here(episode.at):%Y-%m-%d %H:%M:%S}", episode.room, "", crying, "", "", told)
             continue
         started, ended = _here(episode.started_at), episode.ended_at and _here(episode.ended_at)
@@ -128,7 +128,7 @@ def _table(past: list[PastEpisode | PastAlert]) -> Table:
             f"{started:%Y-%m-%d %H:%M:%S}",
             episode.room,
             f"{ended:%H:%M:%S}" if ended else "",
-            _length(episode.duration_s),
+            length(episode.duration_s),
             f"{episode.peak:.2f}",
             f"{episode.mean:.2f}",
             episode.ended_by or "(open)",
@@ -137,7 +137,8 @@ def _table(past: list[PastEpisode | PastAlert]) -> Table:
     return table
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """Return minutes and seconds, as `12:05`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
 

@@ -25,6 +25,7 @@ from monitor.publish import (
     noon_of,
     open_past,
 )
+from monitor.verbs.history import length
 
 QUIET_S: Final = 6 * 3_600.0
 """A night that began at noon is the one to tell of from 18:00 on, or from its first cry: at breakfast and at lunch the
@@ -203,19 +204,14 @@ def _table(rooms: Sequence[RoomNight]) -> Table:
         table.add_row(
             room.room,
             str(len(room.cries)),
-            _length(room.crying_s),
-            _length(room.longest_s),
-            "" if room.settle_s is None else _length(room.settle_s),
+            length(room.crying_s),
+            length(room.longest_s),
+            "" if room.settle_s is None else length(room.settle_s),
             str(len(room.sent)),
             str(len(room.held)),
             f"{room.heard_s / 3_600:.1f} h",
         )
     return table
-
-
-def _length(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
 
 
 def _plain(value: float) -> str:
